@@ -1,0 +1,181 @@
+"""Settings, in the order of the flow. Each comes from the environment, also as NAME_FILE for secrets
+that a platform mounts as files; docs/settings.md lists them all."""
+
+import os
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def read_secret_files(environment: "os._Environ[str] | dict[str, str]") -> None:
+    """Give each NAME whose NAME_FILE is set the content of that file, unless NAME is set itself."""
+    names = (
+        "DATABASE_URL REDIS_URL SECRET_KEY FIELD_KEYS DATA_DIR ALLOWED_NETWORKS ALLOWED_HOSTS DEBUG EMAIL_URL"
+    ).split()
+    for name in names:
+        path = environment.get(f"{name}_FILE")
+        if not path or name in environment:
+            continue
+        try:
+            environment[name] = Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ImproperlyConfigured(f"{name}_FILE names {path}, which cannot be read: {error}") from error
+
+
+read_secret_files(os.environ)
+env = environ.Env()
+
+# Where the installation keeps its own files: the SQLite database, the demo's keys and logs.
+DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / ".data")))
+
+# --- Who we are -------------------------------------------------------------------------------------
+PRODUCT = "identity-checks"
+VERSION = "0.1.0"
+
+DEBUG = env.bool("DEBUG", default=False)
+# Signs sessions. Without it only commands that need no key start (see system_checks.py).
+SECRET_KEY = env.str("SECRET_KEY", default="")
+# Fernet keys that seal secrets in the database; the first seals, all open.
+FIELD_KEYS = env.list("FIELD_KEYS", default=[])
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+# --- What is stored ---------------------------------------------------------------------------------
+DATABASE_URL = env.str("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}")
+DATABASES = {"default": environ.Env.db_url_config(DATABASE_URL)}
+_database = DATABASES["default"]
+_database["CONN_MAX_AGE"] = 600
+_database["CONN_HEALTH_CHECKS"] = True
+if _database["ENGINE"].endswith("sqlite3"):
+    # Write-ahead log: readers never wait for the writer. IMMEDIATE: a transaction that will write takes
+    # its lock first and waits for it, instead of failing with "database is locked" half-way.
+    _database["OPTIONS"] = {
+        "timeout": 60,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": (
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY; "
+            "PRAGMA cache_size=-65536; PRAGMA mmap_size=268435456;"
+        ),
+    }
+else:
+    _database.setdefault("OPTIONS", {})
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+# --- How bytes leave --------------------------------------------------------------------------------
+# CIDRs that targets may resolve to beside the public internet, such as 10.20.0.0/16,127.0.0.0/8.
+ALLOWED_NETWORKS = env.list("ALLOWED_NETWORKS", default=[])
+# An explicit proxy for outgoing calls; the environment's http_proxy is never honoured.
+OUTGOING_PROXY = env.str("OUTGOING_PROXY", default="")
+EMAIL_CONFIG = env.email("EMAIL_URL", default="consolemail://")
+vars().update(EMAIL_CONFIG)
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="identity-checks@localhost")
+
+# --- The bell: django-q2 ----------------------------------------------------------------------------
+REDIS_URL = env.str("REDIS_URL", default="")
+# The longest that one dispatch task works, then what it may still hold in flight, then the limit at
+# which django-q2 ends its worker, then the time after which a task is given out again: each longer
+# than the one before (system_checks.py).
+DISPATCH_SECONDS = env.int("DISPATCH_SECONDS", default=50)
+# How many requests one dispatch task keeps in flight.
+DISPATCH_IN_FLIGHT = env.int("DISPATCH_IN_FLIGHT", default=128)
+LEASE_SECONDS = env.int("LEASE_SECONDS", default=120)
+RUN_TASK = "notifications.tasks.run_requested"
+Q_CLUSTER = {
+    "name": "cii",
+    "workers": env.int("WORKERS", default=4),
+    "timeout": env.int("TASK_TIMEOUT", default=3600),
+    "retry": env.int("TASK_RETRY", default=3900),
+    "max_attempts": 3,
+    "ack_failures": True,
+    "save_limit": -1,
+    "catch_up": False,
+    "bulk": 1,
+    # As few as workers: what waits in a cluster's own queue is lost when the cluster is killed.
+    "queue_limit": env.int("WORKERS", default=4),
+    "poll": 0.2,
+    "label": "Queue",
+    **({"redis": REDIS_URL} if REDIS_URL else {"orm": "default"}),
+}
+
+# --- The application --------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "crispy_forms",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_q",
+    "integrations",
+    "checks",
+    "notifications",
+    "cii_project.apps.ProjectConfig",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "cii_project.urls"
+WSGI_APPLICATION = "cii_project.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "admin:login"
+LANGUAGE_CODE = "en-us"
+USE_I18N = False
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = True
+CRISPY_TEMPLATE_PACK = "unfold_crispy"
+CRISPY_ALLOWED_TEMPLATE_PACKS = ["unfold_crispy"]
+
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SECURE_COOKIES = env.bool("SECURE_COOKIES", default=False)
+SESSION_COOKIE_SECURE = SECURE_COOKIES
+CSRF_COOKIE_SECURE = SECURE_COOKIES
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+UNFOLD = {"SITE_TITLE": "Identity checks", "SITE_HEADER": "Identity checks", "SITE_SYMBOL": "verified_user"}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
+}

@@ -1,0 +1,49 @@
+"""Mistakes in the settings become errors at the start, with what to do about them."""
+
+from typing import Any
+
+from cryptography.fernet import Fernet
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+
+
+@register()
+def keys(**kwargs: Any) -> list[CheckMessage]:
+    """No key, no start; and a key that is none is named by its place, never shown."""
+    found: list[CheckMessage] = []
+    if not settings.SECRET_KEY:
+        found.append(Error("SECRET_KEY is not set.", hint="Set it to 50 random characters.", id="cii.E001"))
+    if not settings.FIELD_KEYS:
+        hint = 'Make one: python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
+        found.append(Error("FIELD_KEYS is not set: secrets cannot be sealed.", hint=hint, id="cii.E002"))
+    for place, key in enumerate(settings.FIELD_KEYS, start=1):
+        try:
+            Fernet(key)
+        except ValueError:
+            text = f"Key {place} of FIELD_KEYS is not a Fernet key (32 bytes, url-safe base64)."
+            found.append(Error(text, hint="Separate keys by commas, without spaces.", id="cii.E003"))
+    return found
+
+
+@register()
+def times(**kwargs: Any) -> list[CheckMessage]:
+    """Dispatch < lease < task timeout < redelivery, or tasks run twice."""
+    cluster = settings.Q_CLUSTER
+    order = [
+        ("DISPATCH_SECONDS", settings.DISPATCH_SECONDS),
+        ("LEASE_SECONDS", settings.LEASE_SECONDS),
+        ("TASK_TIMEOUT", cluster["timeout"]),
+        ("TASK_RETRY", cluster["retry"]),
+    ]
+    return [
+        Error(f"{low} ({a} s) must be less than {high} ({b} s).", id="cii.E004")
+        for (low, a), (high, b) in zip(order, order[1:], strict=False)
+        if a >= b
+    ]
+
+
+@register(deploy=True)
+def debug_in_public(**kwargs: Any) -> list[CheckMessage]:
+    if settings.DEBUG and set(settings.ALLOWED_HOSTS) - {"localhost", "127.0.0.1", "[::1]"}:
+        return [Error("DEBUG is on and ALLOWED_HOSTS names a public host.", hint="Unset DEBUG.", id="cii.E005")]
+    return []
