@@ -162,7 +162,10 @@ class User(models.Model):
     mfa_unknown_since = models.DateTimeField(null=True)
     weak_mfa_since = models.DateTimeField(null=True, help_text="oldest creation, all factors low")
     not_resistant_since = models.DateTimeField(null=True, help_text="oldest creation, none phishing-resistant")
-    factors_unknown_since = models.DateTimeField(null=True)
+    weak_unknown_since = models.DateTimeField(null=True, help_text="oldest creation, assurance unknown")
+    resistant_unknown_since = models.DateTimeField(
+        null=True, help_text="oldest creation, unknown whether phishing-resistant"
+    )
     mfa_bypass = models.BooleanField(null=True)
     password_changed_at = models.DateTimeField(null=True, help_text="the oldest password's")
     password_unknown = models.BooleanField(default=False)
@@ -387,6 +390,9 @@ class Run(models.Model):
     phase = models.CharField(max_length=64, blank=True)
     users = models.PositiveIntegerField(default=0)
     error = models.TextField(blank=True)
+    # The users' verdict words agree with this run's findings. A run that died before that is repaired
+    # by the next one.
+    settled = models.BooleanField(default=False, editable=False)
 
     class Meta:
         ordering = ["-created_at"]
