@@ -47,16 +47,16 @@ class Import(models.Model):
     """One file or one synchronisation that was read into a source."""
 
     class State(models.TextChoices):
-        RUNNING = "running", "Running"
         SUCCEEDED = "succeeded", "Succeeded"
         PARTIAL = "partial", "Partial"
         FAILED = "failed", "Failed"
 
     source = models.ForeignKey(Source, on_delete=models.CASCADE, related_name="imports")
-    state = models.CharField(max_length=16, choices=State.choices, default=State.RUNNING)
+    state = models.CharField(max_length=16, choices=State.choices)
     file_name = models.CharField(max_length=255, blank=True)
     full = models.BooleanField(default=False)
-    started_at = models.DateTimeField(auto_now_add=True)
+    # The row is written when the import ends, in its own transaction: no import is ever left "running".
+    started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
     read = models.PositiveIntegerField(default=0)
     created = models.PositiveIntegerField(default=0)
@@ -208,6 +208,7 @@ class User(models.Model):
             models.Index(fields=["display_name", "id"]),
             models.Index(fields=["department", "id"]),
             models.Index(fields=["manager"]),
+            models.Index(fields=["shared_with"], condition=Q(shared_with__gt=0), name="user_shared"),
         ]
 
     def __str__(self) -> str:
@@ -263,6 +264,8 @@ class Account(models.Model):
     employee_key = models.CharField(max_length=128, blank=True, editable=False)
     manager_key = models.CharField(max_length=320, blank=True, editable=False)
     owner_key = models.CharField(max_length=320, blank=True, editable=False)
+    department_key = models.CharField(max_length=255, blank=True, editable=False)
+    title_key = models.CharField(max_length=255, blank=True, editable=False)
     mfa = models.BooleanField(null=True, editable=False, help_text="an active MFA factor")
     assurance = models.PositiveSmallIntegerField(
         null=True, editable=False, choices=Assurance.choices, help_text="best of the active factors"
@@ -281,6 +284,8 @@ class Account(models.Model):
             models.Index(fields=["employee_key"], condition=~Q(employee_key=""), name="account_employee"),
             models.Index(fields=["email_key"], condition=~Q(email_key=""), name="account_email"),
             models.Index(fields=["login_key"], name="account_login_key"),
+            models.Index(fields=["manager_key"], condition=~Q(manager_key=""), name="account_manager"),
+            models.Index(fields=["owner_key"], condition=~Q(owner_key=""), name="account_owner"),
         ]
 
     def __str__(self) -> str:
