@@ -130,6 +130,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "cii_project.console.security.ContentSecurityPolicy",
 ]
 ROOT_URLCONF = "cii_project.urls"
 WSGI_APPLICATION = "cii_project.wsgi.application"
@@ -155,7 +156,7 @@ LOGIN_URL = "admin:login"
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
 STATIC_URL = "static/"
-STATIC_ROOT = DATA_DIR / "static"
+# Served from where they lie (WhiteNoise reads the finders at the start): nothing to collect.
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True
 CRISPY_TEMPLATE_PACK = "unfold_crispy"
@@ -170,7 +171,27 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
-UNFOLD = {"SITE_TITLE": "Identity checks", "SITE_HEADER": "Identity checks", "SITE_SYMBOL": "verified_user"}
+UNFOLD = {
+    "SITE_TITLE": "Identity checks",
+    "SITE_HEADER": "Identity checks",
+    "SITE_SYMBOL": "verified_user",
+    "SIDEBAR": {"navigation": "cii_project.console.site.navigation"},
+    "COLORS": {
+        "primary": {
+            "50": "oklch(96.2% .018 272.314)",
+            "100": "oklch(93% .034 272.788)",
+            "200": "oklch(87% .065 274.039)",
+            "300": "oklch(78.5% .115 274.713)",
+            "400": "oklch(67.3% .182 276.935)",
+            "500": "oklch(58.5% .233 277.117)",
+            "600": "oklch(51.1% .262 276.966)",
+            "700": "oklch(45.7% .24 277.023)",
+            "800": "oklch(39.8% .195 277.366)",
+            "900": "oklch(35.9% .144 278.697)",
+            "950": "oklch(25.7% .09 281.288)",
+        }
+    },
+}
 
 LOGGING = {
     "version": 1,

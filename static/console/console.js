@@ -1,0 +1,157 @@
+// The little that htmx and Alpine do not do: menus' place, dialogs, toasts, copy, rows of a form.
+(() => {
+  "use strict";
+
+  const byId = (id) => document.getElementById(id);
+
+  function toast(detail) {
+    const box = byId("c-toasts");
+    if (!box || !detail.text) return;
+    const item = document.createElement("div");
+    item.className = `c-toast c-toast-${detail.level || "info"}`;
+    const text = document.createElement("span");
+    text.textContent = detail.text;
+    const close = document.createElement("button");
+    close.type = "button";
+    close.className = "c-icon-button";
+    close.setAttribute("aria-label", "Dismiss");
+    close.innerHTML = '<span class="material-symbols-outlined" aria-hidden="true">close</span>';
+    close.addEventListener("click", () => item.remove());
+    item.append(text, close);
+    // A modal dialog makes the rest of the page inert, so what happens in it is told in it.
+    (document.querySelector("dialog[open]") || box).append(item);
+    if (detail.level !== "error") setTimeout(() => item.remove(), 8000);
+  }
+
+  function closeDialog() {
+    byId("c-dialog")?.close();
+  }
+
+  document.addEventListener("toast", (event) => toast(event.detail));
+  document.addEventListener("close-dialog", closeDialog);
+
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.target.id !== "c-dialog-body") return;
+    const dialog = byId("c-dialog");
+    if (!dialog.open) dialog.showModal();
+    const first = dialog.querySelector(".c-field-error input, [autofocus], input:not([type=hidden]), select, textarea");
+    first?.focus();
+  });
+  document.addEventListener("htmx:beforeRequest", () => byId("c-progress")?.classList.add("is-busy"));
+  document.addEventListener("htmx:afterRequest", () => byId("c-progress")?.classList.remove("is-busy"));
+  document.addEventListener("htmx:responseError", (event) => {
+    const { xhr } = event.detail;
+    if (xhr.getResponseHeader("HX-Trigger") || xhr.getResponseHeader("HX-Redirect")) return;
+    toast({ level: "error", text: `The server answered ${xhr.status}. Nothing may have been changed; reload the page.` });
+  });
+  document.addEventListener("htmx:sendError", () =>
+    toast({ level: "error", text: "The server could not be reached. Check your connection and try again." }),
+  );
+
+  document.addEventListener("click", (event) => {
+    const target = event.target;
+    const opener = target.closest("[data-open-dialog]");
+    if (opener) byId(opener.dataset.openDialog)?.showModal();
+    if (target.closest("[data-close-dialog]")) target.closest("dialog")?.close();
+    if (target.matches("dialog")) {
+      // The backdrop is the dialog itself: a click outside its box closes it.
+      const box = target.getBoundingClientRect();
+      const inside = event.clientX >= box.left && event.clientX <= box.right && event.clientY >= box.top && event.clientY <= box.bottom;
+      if (!inside) target.close();
+    }
+    const menuItem = target.closest("[data-menu] a, [data-menu] button");
+    if (menuItem) menuItem.closest("[data-menu]").hidePopover?.();
+    const copier = target.closest("[data-copy]");
+    if (copier) copy(copier);
+    const adder = target.closest("[data-add-row]");
+    if (adder) addRow(adder);
+    const remover = target.closest("[data-remove-row]");
+    if (remover) removeRow(remover);
+  });
+
+  async function copy(button) {
+    const source = byId(button.dataset.copy);
+    try {
+      await navigator.clipboard.writeText(source.value ?? source.textContent);
+      toast({ level: "success", text: "Copied." });
+    } catch {
+      source.select?.();
+      toast({ level: "info", text: "Press Ctrl+C to copy." });
+    }
+  }
+
+  // Rows of a form: a <template> beside the list, whose __n__ becomes the next number.
+  function addRow(button) {
+    const list = byId(button.dataset.addRow);
+    const template = byId(`${button.dataset.addRow}-template`);
+    const n = Number(list.dataset.next || list.children.length);
+    list.dataset.next = String(n + 1);
+    const holder = document.createElement("div");
+    holder.innerHTML = template.innerHTML.replaceAll("__n__", String(n));
+    const row = holder.firstElementChild;
+    list.append(row);
+    row.querySelector("input, select")?.focus();
+  }
+
+  function removeRow(button) {
+    const row = button.closest("[data-row]");
+    const list = row.parentElement;
+    const neighbour = row.nextElementSibling || row.previousElementSibling;
+    row.remove();
+    (neighbour?.querySelector("input") || document.querySelector(`[data-add-row="${list.id}"]`))?.focus();
+  }
+
+  // A select or radio group with data-switch="name" shows the parts whose data-when-name lists its value.
+  function follow(control) {
+    const name = control.dataset.switch;
+    const form = control.closest("form") || document;
+    const value = control.type === "radio" ? form.querySelector(`[data-switch="${name}"]:checked`)?.value : control.value;
+    form.querySelectorAll(`[data-when="${name}"]`).forEach((part) => {
+      const shown = part.dataset.is.split(" ").includes(value);
+      part.hidden = !shown;
+      part.querySelectorAll("input, select, textarea").forEach((input) => (input.disabled = !shown));
+    });
+  }
+  document.addEventListener("change", (event) => {
+    if (event.target.dataset?.switch) follow(event.target);
+    if (event.target.closest("[data-filters]") && event.target.matches("select")) event.target.form.requestSubmit();
+    if (event.target.matches("[data-check-all]")) {
+      const scope = event.target.closest("form") || document;
+      scope.querySelectorAll(`input[name="${event.target.dataset.checkAll}"]`).forEach((box) => {
+        box.checked = event.target.checked;
+      });
+    }
+  });
+  document.addEventListener("DOMContentLoaded", () => document.querySelectorAll("[data-switch]").forEach(follow));
+
+  // Empty filters stay out of the address.
+  document.addEventListener("formdata", (event) => {
+    if (!event.target.matches("[data-filters]")) return;
+    for (const [key, value] of [...event.formData.entries()]) if (value === "") event.formData.delete(key);
+  });
+
+  // A menu opens under its button, and above it where there is no room below.
+  document.addEventListener(
+    "toggle",
+    (event) => {
+      const menu = event.target;
+      if (!menu.matches?.("[data-menu]") || event.newState !== "open") return;
+      const button = document.querySelector(`[popovertarget="${menu.id}"]`);
+      const place = button.getBoundingClientRect();
+      const below = place.bottom + 4 + menu.offsetHeight < window.innerHeight;
+      menu.style.top = `${below ? place.bottom + 4 : Math.max(4, place.top - 4 - menu.offsetHeight)}px`;
+      menu.style.left = `${Math.max(8, place.right - menu.offsetWidth)}px`;
+      menu.querySelector("a, button, input")?.focus();
+    },
+    true,
+  );
+  document.addEventListener("keydown", (event) => {
+    const menu = event.target.closest?.("[data-menu]");
+    if (!menu || !["ArrowDown", "ArrowUp"].includes(event.key)) return;
+    event.preventDefault();
+    const items = [...menu.querySelectorAll("a, button:not([disabled])")];
+    const step = event.key === "ArrowDown" ? 1 : -1;
+    items[(items.indexOf(document.activeElement) + step + items.length) % items.length].focus();
+  });
+  window.addEventListener("scroll", () => document.querySelector("[data-menu]:popover-open")?.hidePopover(), { passive: true });
+})();
