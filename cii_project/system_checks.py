@@ -45,5 +45,7 @@ def times(**kwargs: Any) -> list[CheckMessage]:
 @register(deploy=True)
 def debug_in_public(**kwargs: Any) -> list[CheckMessage]:
     if settings.DEBUG and set(settings.ALLOWED_HOSTS) - {"localhost", "127.0.0.1", "[::1]"}:
-        return [Error("DEBUG is on and ALLOWED_HOSTS names a public host.", hint="Unset DEBUG.", id="cii.E005")]
+        return [
+            Error("DEBUG is on and ALLOWED_HOSTS names a public host.", hint="Unset DEBUG.", id="cii.E005")
+        ]
     return []

@@ -1,0 +1,135 @@
+"""manage.py receiver: a real receiver of our webhooks, on loopback."""
+
+import ipaddress
+import ssl
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from cii_project.receiver.certificates import context_of, wrong_context
+from cii_project.receiver.contract import contract_problems
+from cii_project.receiver.server import Misbehaviour, Receiver, Server
+from cii_project.receiver.tokens import PATH, TokenEndpoint
+from cii_project.receiver.verification import Expected
+
+
+def pair(text: str, separator: str, option: str, example: str) -> tuple[str, str]:
+    left, found, right = text.partition(separator)
+    if not (found and left and right):
+        raise CommandError(f"{option} must look like {example}.")
+    return left, right
+
+
+class Command(BaseCommand):
+    help = (
+        "Receive webhooks on loopback: check authorization, signature and schema, print one line per event. "
+        "Paths that begin with /basic, /api-key or /oauth take that authorization only, other paths any of those given."
+    )
+    requires_system_checks = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--port", type=int, default=8099, help="0 chooses a free one (default 8099)")
+        parser.add_argument("--host", default="127.0.0.1", help="anything but loopback only if named here")
+        parser.add_argument("--basic", metavar="USER:PASSWORD")
+        parser.add_argument("--api-key", metavar="HEADER=VALUE")
+        parser.add_argument(
+            "--bearer",
+            metavar="CLIENT_ID:CLIENT_SECRET",
+            help=f"take bearer tokens that this receiver's own token endpoint, {PATH}, issued to this client",
+        )
+        parser.add_argument("--token-lifetime", type=int, default=3600, metavar="SECONDS")
+        parser.add_argument("--signing-secret", action="append", default=[], metavar="whsec_…")
+        parser.add_argument(
+            "--log", type=Path, metavar="FILE", help="append each request, as it came, as a JSON line"
+        )
+        parser.add_argument(
+            "--no-schema", action="store_true", help="do not validate bodies against the contract"
+        )
+        wrong = parser.add_argument_group("misbehave")
+        wrong.add_argument("--status", type=int, metavar="CODE", help="answer with this status")
+        wrong.add_argument("--delay", type=float, default=0.0, metavar="SECONDS", help="before the answer")
+        wrong.add_argument(
+            "--drip", type=float, default=0.0, metavar="SECONDS", help="between two bytes of the answer"
+        )
+        wrong.add_argument("--close", action="store_true", help="hang up without an answer")
+        wrong.add_argument("--times", type=int, default=0, metavar="N", help="only for the first N events")
+        wrong.add_argument(
+            "--certificate-error", action="store_true", help="HTTPS with an expired, foreign certificate"
+        )
+        tls = parser.add_argument_group("HTTPS")
+        tls.add_argument("--tls-certificate", type=Path, metavar="FILE")
+        tls.add_argument("--tls-key", type=Path, metavar="FILE")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        server = self._server(options)
+        self._say(f"Receiver listening on {server.url}")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            counts = server.receiver.counts
+            self._say(
+                f"{counts.events} events: {counts.verified} verified, {counts.rejected} rejected, "
+                f"{counts.repeats} of them repeats."
+            )
+        finally:
+            server.server_close()
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
+
+    def _server(self, options: dict[str, Any]) -> Server:
+        endpoint = None
+        if options["bearer"]:
+            client = pair(options["bearer"], ":", "--bearer", "CLIENT_ID:CLIENT_SECRET")
+            endpoint = TokenEndpoint(*client, lifetime=options["token_lifetime"])
+        if options["basic"]:
+            pair(options["basic"], ":", "--basic", "USER:PASSWORD")
+        api_key = options["api_key"]
+        receiver = Receiver(
+            expected=Expected(
+                basic=options["basic"],
+                api_key=pair(api_key, "=", "--api-key", "HEADER=VALUE") if api_key else None,
+                knows_token=endpoint.knows if endpoint else None,
+                signing_secrets=options["signing_secret"],
+                schema_problems=None if options["no_schema"] else contract_problems,
+            ),
+            misbehaviour=self._misbehaviour(options),
+            endpoint=endpoint,
+            log=options["log"],
+            say=self._say,
+        )
+        try:
+            return Server(self._host(options["host"]), options["port"], receiver, self._tls(options))
+        except (OSError, OverflowError) as error:
+            text = (
+                f"Cannot listen on {options['host']} port {options['port']}: {error}. Choose another --port."
+            )
+            raise CommandError(text) from error
+
+    def _misbehaviour(self, options: dict[str, Any]) -> Misbehaviour:
+        status = options["status"]
+        if status is not None and not 200 <= status <= 599:
+            raise CommandError("--status must be between 200 and 599.")
+        return Misbehaviour(status, options["delay"], options["drip"], options["close"], options["times"])
+
+    def _host(self, host: str) -> str:
+        try:
+            loopback = host == "localhost" or ipaddress.IPv4Address(host).is_loopback
+        except ValueError as error:
+            raise CommandError("--host must be an IPv4 address, such as 127.0.0.1.") from error
+        if not loopback:
+            self.stderr.write(f"Listening on {host}: others on the network can reach this receiver.")
+        return host
+
+    def _tls(self, options: dict[str, Any]) -> ssl.SSLContext | None:
+        if options["certificate_error"]:
+            return wrong_context()
+        if options["tls_certificate"] is None:
+            return None
+        try:
+            return context_of(options["tls_certificate"], options["tls_key"])
+        except OSError as error:
+            raise CommandError(f"The certificate cannot be read: {error}") from error

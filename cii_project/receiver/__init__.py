@@ -1,0 +1,1 @@
+"""A real receiver of our webhooks, for trying things: ``manage.py receiver``."""
