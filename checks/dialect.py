@@ -1,0 +1,77 @@
+"""The few places where SQLite and PostgreSQL speak differently in the set-based statements.
+
+Names that are put into SQL come from models and constants, never from a user.
+"""
+
+# ruff: noqa: S608  what is put into SQL are our own names of tables and columns
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from django.db import connection
+from django.db.backends.utils import CursorWrapper
+
+# Any constant will do: the key of the lock under which accounts and users change.
+_LOCK = 7_330_114
+
+
+def is_postgres() -> bool:
+    return connection.vendor == "postgresql"
+
+
+def differs() -> str:
+    """The operator "is not the same, NULL being a value"."""
+    return "IS DISTINCT FROM" if is_postgres() else "IS NOT"
+
+
+def bytewise() -> str:
+    """What makes a text compare by its bytes, as SQLite's does."""
+    return 'COLLATE "C"' if is_postgres() else ""
+
+
+def position(text: str, part: str) -> str:
+    return f"{'strpos' if is_postgres() else 'instr'}({text}, {part})"
+
+
+def sortable(moment: str) -> str:
+    """A time as text that sorts as the time does."""
+    if is_postgres():
+        return f"to_char({moment} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')"
+    return moment
+
+
+def time_constant(text: str) -> str:
+    return f"TIMESTAMPTZ '{text}+00'" if is_postgres() else f"'{text}'"
+
+
+def lock_accounts(cursor: CursorWrapper) -> None:
+    """Wait for whoever changes accounts, until this transaction ends.
+
+    SQLite has one writer anyway: its transactions take the write lock when they begin.
+    """
+    if is_postgres():
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+
+
+def analyze(cursor: CursorWrapper, table: str) -> None:
+    """Tell PostgreSQL's planner what a table holds that was filled just now."""
+    if is_postgres():
+        cursor.execute(f"ANALYZE {table}")
+
+
+@contextmanager
+def temporary(cursor: CursorWrapper, name: str, definition: str) -> Iterator[str]:
+    """A temporary table for the block. ``definition`` is what follows its name in CREATE."""
+    cursor.execute(f"DROP TABLE IF EXISTS {name}")
+    cursor.execute(f"CREATE TEMPORARY TABLE {name} {definition}")
+    try:
+        yield name
+    except BaseException:
+        # Within a failed transaction PostgreSQL takes no statement; the next user drops it first.
+        raise
+    else:
+        cursor.execute(f"DROP TABLE {name}")
+
+
+def fill_ids(cursor: CursorWrapper, table: str, ids: Iterable[int]) -> None:
+    cursor.executemany(f"INSERT INTO {table} VALUES (%s) ON CONFLICT DO NOTHING", [(i,) for i in ids])
