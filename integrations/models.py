@@ -35,7 +35,9 @@ class Integration(models.Model):
 
     # Limits; what the kind sets holds where these are empty.
     per_second = models.FloatField(null=True, blank=True, help_text="sends a second, over all workers")
-    concurrency = models.PositiveSmallIntegerField(null=True, blank=True, help_text="sends at a time, over all workers")
+    concurrency = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="sends at a time, over all workers"
+    )
     max_attempts = models.PositiveSmallIntegerField(null=True, blank=True, help_text="empty: 185")
     max_age_hours = models.PositiveSmallIntegerField(null=True, blank=True, help_text="empty: 24")
 
@@ -78,7 +80,9 @@ class OAuthToken(models.Model):
     """The access token that all workers share; ``claimed_until`` lets one of them fetch the next."""
 
     integration = models.OneToOneField(Integration, on_delete=models.CASCADE, related_name="oauth_token")
-    fingerprint = models.CharField(max_length=64, editable=False, help_text="of what the token was asked with")
+    fingerprint = models.CharField(
+        max_length=64, editable=False, help_text="of what the token was asked with"
+    )
     sealed = models.TextField(blank=True, editable=False)
     generation = models.PositiveIntegerField(default=0, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True, editable=False)

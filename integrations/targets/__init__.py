@@ -1,0 +1,14 @@
+"""The kinds of target; one file each. Add one: a module here and a line below."""
+
+from integrations.targets.base import TargetKind
+from integrations.targets.webhook import Webhook
+
+KINDS: dict[str, TargetKind] = {kind.slug: kind for kind in (Webhook(),)}
+
+
+def get(slug: str) -> TargetKind:
+    """The kind of that name. Raises KeyError with the names that exist."""
+    try:
+        return KINDS[slug]
+    except KeyError:
+        raise KeyError(f"There is no kind “{slug}”. Kinds: {', '.join(KINDS)}.") from None
