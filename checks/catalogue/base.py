@@ -10,13 +10,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Literal
 
 from django import forms
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
-from checks.models import Account, User
+from checks.models import Account, SourceKind, Status, User
 
 Severity = Literal["critical", "high", "medium", "low"]
 # What "since" columns hold where the source does not know: no grace.
 ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
+ENABLED_STATUSES = frozenset({Status.ACTIVE, Status.PASSWORD_EXPIRED, Status.LOCKED_OUT, Status.RECOVERY})
 
 
 class Settings(dict[str, Any]):
@@ -59,14 +60,13 @@ class CatalogueCheck:
 
     def failing_account(self, account: Account, s: Settings, now: datetime) -> bool:
         """Whether this account is (part of) why its user fails; for ``providersFailingChecks``."""
-        return account.source.kind == "identity"
+        return is_identity(account)
 
-    def explain(
-        self, user: User, accounts: Sequence[Account], s: Settings, now: datetime
-    ) -> dict[str, Any]:
+    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> dict[str, Any]:
         """Why this user fails: camelCase key → plain value (text, number, time, list, dict).
 
-        ``accounts`` are the user's accounts that are not deleted, identity accounts first.
+        ``accounts`` are the user's accounts that are not deleted, identity accounts first. A value of
+        None is left out of the message.
         """
         return {}
 
@@ -74,3 +74,52 @@ class CatalogueCheck:
 def days_before(now: datetime, days: int) -> datetime:
     """The moment that a value must lie before to be strictly more than ``days`` days old."""
     return now - timedelta(days=days)
+
+
+def past_grace(column: str, cut: datetime) -> Q:
+    """``column`` lies before ``cut`` or is unknown: an unknown creation is no grace."""
+    return Q(**{f"{column}__lt": cut}) | Q(**{f"{column}__isnull": True})
+
+
+def maybe(column: str) -> Q:
+    """The nullable boolean ``column`` is true or unknown."""
+    return Q(**{column: True}) | Q(**{f"{column}__isnull": True})
+
+
+def has_identity_account() -> Q:
+    """The user has an account at an identity provider that is not deleted."""
+    accounts = Account.objects.filter(user=OuterRef("pk"), source__kind=SourceKind.IDENTITY)
+    return Q(Exists(accounts.exclude(status=Status.DELETED)))
+
+
+def is_identity(account: Account) -> bool:
+    return account.source.kind == SourceKind.IDENTITY
+
+
+def is_enabled(account: Account) -> bool:
+    """An identity account that can be signed in with."""
+    return is_identity(account) and account.status in ENABLED_STATUSES
+
+
+def created_before(account: Account, cut: datetime) -> bool:
+    return (account.created_at or ALWAYS) < cut
+
+
+def source_names(accounts: Sequence[Account]) -> list[str]:
+    """The names of the accounts' sources, each once, in their order."""
+    return list(dict.fromkeys(account.source.name for account in accounts))
+
+
+def factor_kinds(accounts: Sequence[Account]) -> list[str] | None:
+    """The kinds of the enabled accounts' factors, each once; None where no account gives a list."""
+    known = [
+        account.mfa_factors for account in accounts if is_enabled(account) and account.mfa_factors is not None
+    ]
+    if not known:
+        return None
+    return list(dict.fromkeys(str(factor.get("kind", "")) for factors in known for factor in factors))
+
+
+def admin_roles(accounts: Sequence[Account]) -> list[str]:
+    """The administrator roles of all the accounts, each once."""
+    return list(dict.fromkeys(str(role) for account in accounts for role in account.admin_roles or []))

@@ -1,0 +1,55 @@
+"""A sign-in from where nobody should sign in."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q
+
+from checks.catalogue.base import CatalogueCheck, Settings, has_identity_account, is_identity
+from checks.catalogue.fields import CountryListField
+from checks.models import Account, User
+
+
+class DeniedTerritory(CatalogueCheck):
+    slug = "denied-territory"
+    title = "Sign-In From a Denied Territory"
+    severity = "high"
+    topics = ("Threat", "Location")
+    description = (
+        "The last successful sign-in of these users came from a country on the list of denied ones: {{countries}}.",
+    )
+    recommended_actions = (
+        "Ask the user about the sign-in. If it was not theirs, end the sessions and reset password and factors.",
+        "Block these countries in the sign-in policy.",
+        "Exclude travellers until the day that they are back.",
+    )
+    frameworks = ("NIST-800-53:AC-2(12)", "NIST-800-53:SI-4", "ISO-27001:A.8.16")
+    fields = {
+        "countries": CountryListField(
+            initial=["BY", "CD", "CF", "CU", "IR", "IQ", "KP", "LB", "LY", "RU", "SD", "SO", "SY", "YE"],
+            label="Denied countries",
+            help_text="ISO 3166 codes of two letters, with commas between.",
+        ),
+    }
+
+    def fails(self, s: Settings, now: datetime) -> Q:
+        return Q(last_sign_in_at__isnull=False, last_sign_in_country__in=s.countries)
+
+    def unknown(self, s: Settings, now: datetime) -> Q:
+        country_unknown = Q(last_sign_in_at__isnull=False, last_sign_in_country="")
+        return country_unknown | (Q(last_sign_in_known=False) & has_identity_account())
+
+    def failing_account(self, account: Account, s: Settings, now: datetime) -> bool:
+        return is_identity(account) and account.last_sign_in_country in s.countries
+
+    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> dict[str, Any]:
+        latest = [a for a in accounts if is_identity(a) and a.last_sign_in_at == user.last_sign_in_at]
+        return {
+            "lastSignIn": user.last_sign_in_at,
+            "country": user.last_sign_in_country,
+            "ipAddress": next((a.last_sign_in_ip for a in latest if a.last_sign_in_ip), None),
+        }
+
+
+check = DeniedTerritory()

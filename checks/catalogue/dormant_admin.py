@@ -1,0 +1,48 @@
+"""An administrator who is no longer there."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q
+
+from checks.catalogue.base import CatalogueCheck, Settings, admin_roles, days_before, maybe
+from checks.catalogue.fields import days
+from checks.models import Account, User
+
+
+class DormantAdmin(CatalogueCheck):
+    slug = "dormant-admin"
+    title = "Dormant Administrator"
+    severity = "high"
+    topics = ("Inactivity", "Privilege")
+    description = (
+        "These users hold an administrator role and can sign in, yet have not done so for more than {{idle_days}} "
+        "days. Powerful accounts that nobody watches are what attackers look for first.",
+    )
+    recommended_actions = (
+        "Remove the administrator roles; grant them again when they are needed, for as long as they are needed.",
+        "Disable the account if it served administration only.",
+        "If it is an emergency account, exclude it here with that reason, and watch its sign-ins.",
+    )
+    frameworks = ("NIST-800-53:AC-2(3)", "NIST-800-53:AC-6(7)", "CIS-V8:5.3", "CIS-V8:5.4", "ISO-27001:A.8.2")
+    fields = {
+        "idle_days": days(30, "Idle days", "Days since the last successful sign-in.", least=1),
+    }
+    audience = maybe("admin") & maybe("enabled")
+
+    def fails(self, s: Settings, now: datetime) -> Q:
+        return Q(admin=True, enabled=True, last_sign_in_at__lt=days_before(now, s.idle_days))
+
+    def unknown(self, s: Settings, now: datetime) -> Q:
+        return Q(last_sign_in_known=False) | Q(last_sign_in_at__lt=days_before(now, s.idle_days))
+
+    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> dict[str, Any]:
+        return {
+            "lastSignIn": user.last_sign_in_at,
+            "createdAt": user.created_at,
+            "adminRoles": admin_roles(accounts),
+        }
+
+
+check = DormantAdmin()

@@ -1,0 +1,48 @@
+"""An enabled account that nobody uses."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q
+
+from checks.catalogue.base import CatalogueCheck, Settings, days_before, maybe
+from checks.catalogue.fields import days
+from checks.models import Account, User
+
+
+class InactiveUser(CatalogueCheck):
+    slug = "inactive-user"
+    title = "Inactive User"
+    severity = "medium"
+    topics = ("Inactivity",)
+    description = (
+        "These users can sign in, yet have not done so anywhere for more than {{idle_days}} days. Nobody would notice "
+        "if somebody else used such an account.",
+        "Guests and external users have a check of their own; who has never signed in is listed by “Never Logged In”.",
+    )
+    recommended_actions = (
+        "Ask the user or the manager whether the account is still needed.",
+        "Disable it if not; long leave is a reason to suspend it meanwhile.",
+        "Let the identity provider suspend idle accounts by itself.",
+    )
+    frameworks = ("NIST-800-53:AC-2(3)", "CIS-V8:5.3", "ISO-27001:A.5.18")
+    fields = {
+        "idle_days": days(30, "Idle days", "Days since the last successful sign-in.", least=1),
+    }
+    audience = Q(guest=False) & maybe("enabled")
+
+    def fails(self, s: Settings, now: datetime) -> Q:
+        return Q(enabled=True, last_sign_in_at__lt=days_before(now, s.idle_days))
+
+    def unknown(self, s: Settings, now: datetime) -> Q:
+        return Q(last_sign_in_known=False) | Q(last_sign_in_at__lt=days_before(now, s.idle_days))
+
+    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> dict[str, Any]:
+        return {
+            "lastSignIn": user.last_sign_in_at,
+            "createdAt": user.created_at,
+        }
+
+
+check = InactiveUser()

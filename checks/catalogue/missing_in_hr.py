@@ -1,0 +1,57 @@
+"""An employee's account for which there is no employee."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Exists, Q
+
+from checks.catalogue.base import CatalogueCheck, Settings, days_before, past_grace
+from checks.catalogue.fields import days
+from checks.models import Account, SourceKind, User
+
+
+class MissingInHr(CatalogueCheck):
+    slug = "missing-in-hr"
+    title = "Missing in HR"
+    severity = "medium"
+    topics = ("HR", "Data quality")
+    description = (
+        "These users are internal people by what the identity providers say, but no HR system has a record of them.",
+        "Users created within the last {{grace_days}} days pass. As long as no HR record has been imported at all, "
+        "nobody can be judged.",
+    )
+    recommended_actions = (
+        "Find out who the person is and who asked for the account.",
+        "Correct the employee id or e-mail if HR's record was not found for its spelling, or link the two by hand.",
+        "Give contractors, guests and service accounts their own user type.",
+    )
+    frameworks = ("NIST-800-53:AC-2", "NIST-800-53:IA-4", "CIS-V8:5.1", "ISO-27001:A.5.16")
+    fields = {
+        "grace_days": days(7, "Grace period in days", "Users created more recently than this pass."),
+    }
+    audience = Q(nhi=False) & (Q(internal=True) | Q(internal__isnull=True))
+
+    def fails(self, s: Settings, now: datetime) -> Q:
+        past = past_grace("created_at", days_before(now, s.grace_days))
+        return Q(internal=True, in_hr=False) & past & hr_is_known()
+
+    def unknown(self, s: Settings, now: datetime) -> Q:
+        past = past_grace("created_at", days_before(now, s.grace_days))
+        return (Q(in_hr=False) & past) | ~hr_is_known()
+
+    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> dict[str, Any]:
+        return {
+            "createdAt": user.created_at,
+            "employeeId": user.employee_id or None,
+            "department": user.department or None,
+            "lastSignIn": user.last_sign_in_at,
+        }
+
+
+def hr_is_known() -> Q:
+    """Some HR record was imported: before that, its absence says nothing of anybody."""
+    return Q(Exists(Account.objects.filter(source__kind=SourceKind.HR)))
+
+
+check = MissingInHr()

@@ -1,0 +1,55 @@
+"""A non-human identity that has no second factor anywhere."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q
+
+from checks.catalogue.base import CatalogueCheck, Settings, days_before, is_enabled, source_names
+from checks.catalogue.fields import days
+from checks.models import Account, User
+
+
+class NhiNoMfa(CatalogueCheck):
+    slug = "nhi-no-mfa"
+    title = "Non-Human Identity Without MFA"
+    severity = "high"
+    topics = ("MFA", "Non-human identity")
+    description = (
+        "These service accounts and shared mailboxes can be signed in to with a password alone: none of their "
+        "enabled accounts has an active factor.",
+        "An identity whose youngest account is not older than {{grace_days}} days passes.",
+    )
+    recommended_actions = (
+        "Replace the password by a certificate, a workload identity or a managed secret.",
+        "Where people sign in with it, give each of them an account of their own, or enrol a factor.",
+        "Restrict where the account may sign in from, and block interactive sign-in.",
+    )
+    frameworks = ("NIST-800-53:IA-2(2)", "NIST-800-53:IA-9", "ISO-27001:A.8.5")
+    fields = {
+        "grace_days": days(1, "Grace period in days", "Identities with an account younger than this pass."),
+    }
+    audience = Q(nhi=True)
+
+    def fails(self, s: Settings, now: datetime) -> Q:
+        return Q(has_mfa=False, no_mfa_latest__lt=days_before(now, s.grace_days))
+
+    def unknown(self, s: Settings, now: datetime) -> Q:
+        # All its accounts must lack MFA: one that has it, or is within its grace, settles the matter.
+        young = Q(no_mfa_latest__gte=days_before(now, s.grace_days))
+        return Q(has_mfa=False, mfa_unknown_since__isnull=False) & ~young
+
+    def failing_account(self, account: Account, s: Settings, now: datetime) -> bool:
+        return is_enabled(account) and account.mfa is False
+
+    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> dict[str, Any]:
+        failing = [account for account in accounts if self.failing_account(account, s, now)]
+        return {
+            "createdAt": user.created_at,
+            "lastSignIn": user.last_sign_in_at,
+            "sourcesWithoutMfa": source_names(failing),
+        }
+
+
+check = NhiNoMfa()

@@ -1,0 +1,47 @@
+"""A non-human identity that belongs to nobody."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q
+
+from checks.catalogue.base import CatalogueCheck, Settings
+from checks.models import Account, User
+
+
+class NhiNoOwner(CatalogueCheck):
+    slug = "nhi-no-owner"
+    title = "Non-Human Identity Without Owner"
+    severity = "medium"
+    topics = ("Non-human identity", "Data quality")
+    description = (
+        "No source names an owner for these service accounts and shared mailboxes. Nobody knows what would stop if "
+        "one were disabled, so none ever is.",
+    )
+    recommended_actions = (
+        "Find out who uses the identity, from its sign-ins and its applications, and make that person its owner.",
+        "Disable it for a while if nobody claims it.",
+        "Require an owner when such an identity is created.",
+    )
+    frameworks = ("NIST-800-53:AC-2", "CIS-V8:5.5", "ISO-27001:A.5.16")
+    audience = Q(nhi=True)
+
+    def fails(self, s: Settings, now: datetime) -> Q:
+        return Q(owner_given=False)
+
+    def unknown(self, s: Settings, now: datetime) -> Q:
+        return Q(owner_given__isnull=True)
+
+    def failing_account(self, account: Account, s: Settings, now: datetime) -> bool:
+        return account.owner == ""
+
+    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> dict[str, Any]:
+        return {
+            "userType": user.user_type or None,
+            "createdAt": user.created_at,
+            "lastSignIn": user.last_sign_in_at,
+        }
+
+
+check = NhiNoOwner()

@@ -1,0 +1,70 @@
+"""A human who can sign in somewhere without a second factor."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q
+
+from checks.catalogue.base import (
+    CatalogueCheck,
+    Settings,
+    created_before,
+    days_before,
+    factor_kinds,
+    is_enabled,
+    source_names,
+)
+from checks.catalogue.fields import days
+from checks.models import Account, User
+
+
+class NoMfa(CatalogueCheck):
+    slug = "no-mfa"
+    title = "No MFA Configured"
+    severity = "critical"
+    topics = ("MFA",)
+    description = (
+        "These users can sign in to at least one source without a second factor: none is active there. A "
+        "stolen or guessed password is then all that an attacker needs.",
+        "Accounts younger than {{grace_days}} days pass, so that new colleagues have time to enrol. Non-human "
+        "identities have a check of their own.",
+    )
+    recommended_actions = (
+        "Ask the user to enrol a factor, a phishing-resistant one (passkey, security key) where you can.",
+        "Make the sign-in policy require MFA, so that an account without a factor cannot skip it.",
+        "If the account is no longer needed, disable it.",
+    )
+    frameworks = (
+        "NIST-800-53:IA-2(1)",
+        "NIST-800-53:IA-2(2)",
+        "NIST-800-63B:4.2",
+        "CIS-V8:6.3",
+        "ISO-27001:A.8.5",
+    )
+    fields = {
+        "grace_days": days(14, "Grace period in days", "Accounts younger than this pass."),
+    }
+    audience = Q(nhi=False)
+
+    def fails(self, s: Settings, now: datetime) -> Q:
+        return Q(no_mfa_since__lt=days_before(now, s.grace_days))
+
+    def unknown(self, s: Settings, now: datetime) -> Q:
+        return Q(mfa_unknown_since__lt=days_before(now, s.grace_days))
+
+    def failing_account(self, account: Account, s: Settings, now: datetime) -> bool:
+        cut = days_before(now, s.grace_days)
+        return is_enabled(account) and account.mfa is False and created_before(account, cut)
+
+    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> dict[str, Any]:
+        failing = [account for account in accounts if self.failing_account(account, s, now)]
+        return {
+            "createdAt": user.created_at,
+            "lastSignIn": user.last_sign_in_at,
+            "factors": factor_kinds(accounts),
+            "sourcesWithoutMfa": source_names(failing),
+        }
+
+
+check = NoMfa()

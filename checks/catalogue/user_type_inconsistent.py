@@ -1,0 +1,41 @@
+"""Sources that say different things of what a user is."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q
+
+from checks.catalogue.base import CatalogueCheck, Settings
+from checks.models import Account, User
+
+
+class UserTypeInconsistent(CatalogueCheck):
+    slug = "user-type-inconsistent"
+    title = "User Type Inconsistent"
+    severity = "low"
+    topics = ("Data quality",)
+    description = (
+        "Sources disagree on the type of these users: an employee in one is a guest or a service account in "
+        "another. One of them grants the wrong access.",
+    )
+    recommended_actions = (
+        "Find out which source is right and correct the other.",
+        "If two different people or things were joined to one user, unlink the account that is not theirs.",
+    )
+    frameworks = ("NIST-800-53:AC-2", "ISO-27001:A.5.16")
+
+    def fails(self, s: Settings, now: datetime) -> Q:
+        return Q(type_inconsistent=True)
+
+    def unknown(self, s: Settings, now: datetime) -> Q:
+        return Q(type_inconsistent__isnull=True)
+
+    def failing_account(self, account: Account, s: Settings, now: datetime) -> bool:
+        return bool(account.user_type)
+
+    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> dict[str, Any]:
+        return {"userTypes": {a.source.name: a.user_type for a in accounts if a.user_type}}
+
+
+check = UserTypeInconsistent()
