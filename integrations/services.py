@@ -97,11 +97,7 @@ def _own_errors(
     errors = {}
     if not isinstance(name, str) or not 1 <= len(name) <= 64 or name != name.strip() or _unclean(name):
         errors["name"] = "Write 1 to 64 characters, without spaces at the ends or control characters."
-    elif (
-        Integration.objects.filter(name__iexact=name)
-        .exclude(pk=integration.pk if integration else None)
-        .exists()
-    ):
+    elif _taken(name, integration):
         errors["name"] = _TAKEN
     if kind not in KINDS:
         errors["kind"] = f"Write one of: {', '.join(KINDS)}."

@@ -68,12 +68,6 @@ class InvalidDocument(Exception):
         self.errors = dict(errors)
 
 
-class Door(Protocol):
-    """The one door to the network; see http.py for what it refuses."""
-
-    def request(self, method: str, url: str, **options: Any) -> Any: ...
-
-
 class TargetKind(Protocol):
     slug: ClassVar[str]
     label: ClassVar[str]
@@ -93,6 +87,10 @@ class TargetKind(Protocol):
 
     def render(self, event: Event, target: Target) -> Rendered:
         """Pure: the same event and target give the same bytes."""
+        ...
+
+    def show(self, body: bytes, target: Target) -> str:
+        """A stored body as a page may show it, secrets blotted out."""
         ...
 
     def send(self, outgoing: Outgoing, target: Target) -> Outcome:

@@ -10,7 +10,7 @@ from integrations import authorization, http, outcomes, signing, tls
 from integrations.outcomes import Outcome, Result
 from integrations.parameters import as_texts, of_target, secret_texts, timeouts, user_agent, with_query
 from integrations.targets.base import Cleaned, Document, Event, Outgoing, Rendered, Target
-from integrations.targets.documents import REFUSED_HEADERS, Reader, parameters
+from integrations.targets.documents import REFUSED_HEADERS, TOKEN, Reader, parameters
 from integrations.tokens import NoToken
 
 ENVELOPE = ("version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail")
@@ -101,7 +101,7 @@ class Webhook:
         """The stored bytes as a page may show them: as sent, each secret body parameter blotted out."""
         names = target.settings.get("parameters", {}).get("body", {})
         hidden = {name: outcomes.MASK for name, value in names.items() if isinstance(value, Mapping)}
-        return _joined(body, hidden).decode("utf-8", "replace")
+        return _joined(bytes(body), hidden).decode("utf-8", "replace")
 
     def send(self, outgoing: Outgoing, target: Target) -> Outcome:
         start = monotonic()
@@ -211,8 +211,6 @@ def _authorization(reader: Reader, stored: Cleaned | None) -> tuple[dict[str, An
 
 
 def _check_header_name(part: Reader, name: str) -> None:
-    from integrations.targets.documents import TOKEN
-
     if name and not TOKEN.fullmatch(name):
         part.wrong("name", "A header name holds letters, digits and hyphens, no spaces.")
     elif why := REFUSED_HEADERS.get(name.lower()):

@@ -1,0 +1,80 @@
+"""The contract's table of answers, and what is kept of one."""
+
+# ruff: noqa: RUF001
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from integrations.outcomes import Result, classify, excerpt, masked, retry_after, shown_headers
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "result"),
+    [
+        ([200, 201, 202, 204, 226, 299], Result.DELIVERED),
+        ([408, 425, 429, 500, 501, 502, 503, 504, 520, 599], Result.RETRYABLE),
+        ([410], Result.GONE),
+        (
+            [101, 300, 301, 302, 304, 307, 308, 400, 401, 403, 404, 407, 409, 413, 418, 422, 499],
+            Result.PERMANENT,
+        ),
+    ],
+)
+def test_the_answer_decides_what_happens_next(statuses, result):
+    for status in statuses:
+        found, reason = classify(status)
+        assert (status, found) == (status, result)
+        assert str(status) in reason
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0), ("120", 120), (" 7 ", 7), ("86400", 86400), ("86401", 86400), ("9" * 5000, 86400),
+        (format_datetime(NOW + timedelta(minutes=5), usegmt=True), 300),
+        (format_datetime(NOW - timedelta(days=5), usegmt=True), 0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 86400),
+        ("Sunday, 01-Mar-26 12:01:00 GMT", 60),
+        ("Sun, 01 Mar 2026 12:01:00 -0000", 60),
+        (None, None), ("", None), ("soon", None), ("-5", None), ("1.5", None), ("１２", None),
+        ("Fri, 99 Foo 2026 99:99:99 GMT", None),
+    ],
+)  # fmt: skip
+def test_retry_after_is_read_in_both_forms_and_clamped_to_a_day(value, seconds):
+    assert retry_after(value, NOW) == seconds
+
+
+@given(st.text())
+def test_no_retry_after_header_breaks_anything(value):
+    found = retry_after(value, NOW)
+    assert found is None or 0 <= found <= 86400
+
+
+def test_secrets_that_a_receiver_echoes_are_blotted_out():
+    body = b'{"you sent": "Bearer abcdef-123456", "and": "abcdef"}'
+    assert excerpt(body, ["abcdef", "abcdef-123456"]) == '{"you sent": "Bearer •••", "and": "•••"}'
+
+
+def test_no_half_of_a_secret_stays_where_the_excerpt_ends():
+    body = b"x" * (8 * 1024 - 6) + b"hunter2-hunter2"
+    assert "hunter" not in excerpt(body, ["hunter2-hunter2"])
+    assert len(excerpt(body, []).encode()) <= 8 * 1024
+
+
+def test_an_answer_in_any_encoding_can_be_stored():
+    assert excerpt(b"\xff\x00ok") == "\ufffd\ufffdok"
+
+
+def test_cookies_are_not_kept():
+    shown = shown_headers({"Set-Cookie": "session=abc", "X-Echo": "my key-1234"}, ["key-1234"])
+    assert shown == {"Set-Cookie": "•••", "X-Echo": "my •••"}
+
+
+def test_a_text_too_short_to_be_told_from_others_is_left():
+    assert masked("aaa", ["a", ""]) == "aaa"
