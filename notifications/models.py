@@ -28,7 +28,9 @@ class Configuration(models.Model):
     """The installation's own settings: one row, made by ``manage.py setup``."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
-    tenant_id = models.UUIDField(default=uuid.uuid4, help_text="names this installation in each event's source")
+    tenant_id = models.UUIDField(
+        default=uuid.uuid4, help_text="names this installation in each event's source"
+    )
     tenant_name = models.CharField(max_length=128, blank=True)
     account = models.CharField(
         max_length=12, default="000000000000", validators=[RegexValidator(r"^\d{12}$", "Write 12 digits.")]
@@ -42,6 +44,8 @@ class Configuration(models.Model):
     )
     attempt_retention_days = models.PositiveSmallIntegerField(default=30)
     payload_retention_days = models.PositiveSmallIntegerField(default=14)
+    # The latest daily time whose run was started: what makes a daily run start once, whoever rings.
+    daily_slot = models.DateTimeField(null=True, editable=False)
 
     def __str__(self) -> str:
         return self.tenant_name or str(self.tenant_id)
@@ -61,7 +65,9 @@ class Audience(models.TextChoices):
 class Subscription(models.Model):
     """A target is enabled on a check: ticked in the dropdown of the check's page."""
 
-    check_ref = models.ForeignKey(Check, on_delete=models.CASCADE, related_name="subscriptions", db_column="check_id")
+    check_ref = models.ForeignKey(
+        Check, on_delete=models.CASCADE, related_name="subscriptions", db_column="check_id"
+    )
     integration = models.ForeignKey(Integration, on_delete=models.CASCADE, related_name="subscriptions")
     audience = models.CharField(max_length=8, choices=Audience.choices, default=Audience.LIST)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -81,7 +87,9 @@ class Subscription(models.Model):
 class MessageTemplate(models.Model):
     """The customised message of one check for one kind of target and one audience: Liquid text."""
 
-    check_ref = models.ForeignKey(Check, on_delete=models.CASCADE, related_name="messages", db_column="check_id")
+    check_ref = models.ForeignKey(
+        Check, on_delete=models.CASCADE, related_name="messages", db_column="check_id"
+    )
     kind = models.CharField(max_length=32)
     audience = models.CharField(max_length=8, choices=Audience.choices, default=Audience.LIST)
     text = models.TextField(max_length=16_384)
@@ -158,7 +166,9 @@ class Delivery(models.Model):
     finding = models.ForeignKey(
         Finding, null=True, on_delete=models.SET_NULL, related_name="+", help_text="of a direct message"
     )
-    body = models.BinaryField(null=True, editable=False, help_text="the bytes of every attempt; empty after retention")
+    body = models.BinaryField(
+        null=True, editable=False, help_text="the bytes of every attempt; empty after retention"
+    )
     content_type = models.CharField(max_length=64, default="application/json; charset=utf-8")
 
     state = models.CharField(max_length=16, choices=State.choices, default=State.DUE)
@@ -167,7 +177,13 @@ class Delivery(models.Model):
     attempts = models.PositiveIntegerField(default=0, help_text="since the plan or the last replay")
     first_attempt_at = models.DateTimeField(null=True, help_text="since the plan or the last replay")
     delivered_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(
+        null=True, help_text="since when the state is final; retention counts from it"
+    )
     reason = models.CharField(max_length=500, blank=True)
+    message_error = models.CharField(
+        max_length=500, blank=True, help_text="why the customised message was replaced by the default"
+    )
     status_code = models.PositiveSmallIntegerField(null=True)
     replays = models.PositiveSmallIntegerField(default=0)
     lease = models.CharField(max_length=32, blank=True, editable=False)
@@ -183,6 +199,7 @@ class Delivery(models.Model):
         indexes = [
             models.Index(fields=["integration", "due_at"], condition=Q(state="due"), name="delivery_due"),
             models.Index(fields=["lease_until"], condition=Q(state="sending"), name="delivery_sending"),
+            models.Index(fields=["finished_at"], condition=Q(body__isnull=False), name="delivery_body"),
             models.Index(fields=["state", "-created_at", "-id"]),
             models.Index(fields=["integration", "-created_at", "-id"]),
             models.Index(fields=["-created_at", "-id"]),

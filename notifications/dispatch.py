@@ -1,0 +1,360 @@
+"""The worker that sends: claim, commit, send from many threads, record, commit.
+
+One thread, the caller's, has the database; the others only send. So no transaction is ever open while a
+socket is, and a batch costs a handful of statements whatever its size.
+"""
+
+import logging
+import queue
+import signal
+import threading
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, close_old_connections, connections
+from django.utils import timezone
+
+from integrations import targets
+from integrations.models import Integration
+from integrations.outcomes import Outcome, Result
+from integrations.services import target_of
+from integrations.targets.base import Outgoing, Target, TargetKind
+from notifications import bell, health, leasing, recording
+from notifications.backoff import Limits
+from notifications.leasing import ONE_SHOT, Claimed, Queue
+from notifications.models import Delivery
+from notifications.recording import Sent
+
+log = logging.getLogger(__name__)
+
+# A worker stays for what becomes due within so many seconds; the sweep takes care of the rest.
+LINGER = timedelta(seconds=10)
+RECORD_EVERY = 0.1
+RECORD_AT = 128
+CLAIM_EVERY = 0.1
+TARGETS_KEPT = 5.0
+DATABASE_GONE = (OperationalError, InterfaceError)
+
+
+@dataclass(slots=True)
+class Summary:
+    """What one dispatch task did: attempts by result, and what it gave back unsent."""
+
+    attempts: Counter[str] = field(default_factory=Counter)
+    unsent: int = 0
+
+    @property
+    def delivered(self) -> int:
+        return self.attempts[Result.DELIVERED]
+
+
+# --- One attempt, in a thread -----------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Job:
+    claimed: Claimed
+    kind: TargetKind
+    target: Target
+
+
+def attempt(job: Job) -> Sent | Claimed:
+    """Send once. The claimed delivery itself comes back where its lease is too old to begin."""
+    claimed = job.claimed
+    started = timezone.now()
+    if claimed.lease_until - started < leasing.lease_time() / 2:
+        return claimed
+    outgoing = Outgoing(str(claimed.id), claimed.body, claimed.content_type, int(started.timestamp()))
+    clock = time.monotonic()
+    try:
+        outcome = job.kind.send(outgoing, job.target)
+    except Exception as error:  # noqa: BLE001  a kind's bug is ours, and never the end of the worker
+        outcome = _ours(error, int((time.monotonic() - clock) * 1000))
+    finally:
+        for connection in connections.all(initialized_only=True):
+            connection.close()  # a kind may have read its token; threads keep no connection
+    return Sent(claimed, outcome, started, timezone.now())
+
+
+def _ours(error: Exception, latency_ms: int = 0) -> Outcome:
+    """The error's text may hold a secret (an address does): only its type and place are told."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"
+    log.error("sending failed by our own fault: %s at %s", type(error).__name__, place)
+    return Outcome(
+        Result.OURS, f"An error of our own: {type(error).__name__} at {place}.", latency_ms=latency_ms
+    )
+
+
+class Senders:
+    """Threads that send what is put in and put out what became of it; started as they are needed."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.inbox: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self.outbox: queue.SimpleQueue[Sent | Claimed] = queue.SimpleQueue()
+        self.threads: list[threading.Thread] = []
+        self.busy = 0
+
+    def put(self, job: Job) -> None:
+        self.busy += 1
+        if self.busy > len(self.threads) and len(self.threads) < self.most:
+            # Daemons: a send that never returns must not keep a process from ending.
+            thread = threading.Thread(target=self._work, name="sender", daemon=True)
+            self.threads.append(thread)
+            thread.start()
+        self.inbox.put(job)
+
+    def _work(self) -> None:
+        while (job := self.inbox.get()) is not None:
+            self.outbox.put(attempt(job))
+
+    def take(self, timeout: float) -> list[Sent | Claimed]:
+        """What has come back; waits up to ``timeout`` seconds for the first."""
+        taken: list[Sent | Claimed] = []
+        try:
+            taken.append(self.outbox.get(timeout=timeout) if timeout > 0 else self.outbox.get_nowait())
+            while len(taken) < RECORD_AT:
+                taken.append(self.outbox.get_nowait())
+        except queue.Empty:
+            pass
+        self.busy -= len(taken)
+        return taken
+
+    def close(self) -> None:
+        for _ in self.threads:
+            self.inbox.put(None)
+        for thread in self.threads:
+            thread.join(timeout=0.1 if self.busy else 5)
+
+
+# --- The worker -------------------------------------------------------------------------------------
+class Dispatcher:
+    """One dispatch task: works while anything is due or soon will be, for ``seconds`` at most."""
+
+    def __init__(self, *, seconds: float, in_flight: int, stop: threading.Event | None = None) -> None:
+        self.until = time.monotonic() + seconds
+        self.in_flight = in_flight
+        self.stop = stop or threading.Event()
+        self.senders = Senders(in_flight)
+        self.held: dict[UUID, Claimed] = {}
+        self.held_by: Counter[int] = Counter()
+        self.results: list[Sent] = []
+        self.unsent: list[Claimed] = []
+        self.targets: dict[int, tuple[float, datetime, TargetKind, Target]] = {}
+        self.limits: dict[int, Limits] = {}
+        self.next_ready: datetime | None = None
+        self.recorded_at = self.claimed_at = self.renewed_at = time.monotonic()
+        self.idle = 0.02
+        self.summary = Summary()
+
+    def run(self) -> Summary:
+        try:
+            self._again(return_expired)
+            while True:
+                if self._may_claim():
+                    self._again(self._claim)
+                self._collect(self._patience())
+                self._again(self._write)
+                if not self.held and not self.results and self._done():
+                    return self.summary
+                if self.held and time.monotonic() > self.until + settings.LEASE_SECONDS:
+                    log.error("%d sends did not return; their leases will run out", len(self.held))
+                    return self.summary
+        finally:
+            self.senders.close()
+
+    def _again(self, action: Callable[[], object]) -> None:
+        """Do it, also while the database restarts: what was sent must be recorded."""
+        for pause in (0.5, 1, 2, 4, 8, 8, 8, None):
+            try:
+                action()
+                return
+            except DATABASE_GONE as error:
+                if pause is None:
+                    raise
+                log.warning("the database is away (%s), trying again", type(error).__name__)
+                close_old_connections()
+                time.sleep(pause)
+
+    @property
+    def _ending(self) -> bool:
+        return self.stop.is_set() or time.monotonic() >= self.until
+
+    def _done(self) -> bool:
+        if self._ending:
+            return True
+        return self.next_ready is None or self.next_ready > timezone.now() + LINGER
+
+    def _may_claim(self) -> bool:
+        if self._ending or len(self.held) >= self.in_flight:
+            return False
+        waited = time.monotonic() - self.claimed_at
+        free = self.in_flight - len(self.held)
+        return waited >= self.idle or (free >= self.in_flight // 4 and self.idle <= 0.02)
+
+    def _claim(self) -> None:
+        now = timezone.now()
+        waiting = leasing.queues()
+        claimed = leasing.claim(waiting, self.held_by, self.in_flight, now)
+        ready = [at for waits in waiting if (at := waits.ready_at(now))]
+        self.next_ready = min(ready, default=None)
+        self.claimed_at = time.monotonic()
+        # Nothing to be had: look again soon, then less often.
+        self.idle = 0.02 if claimed else min(self.idle * 2, 0.5)
+        by_id = {waits.id: waits for waits in waiting}
+        for delivery in claimed:
+            self._hand_out(delivery, by_id[delivery.integration_id])
+
+    def _hand_out(self, claimed: Claimed, waits: Queue) -> None:
+        self.limits[waits.id] = recording.limits_of(waits.max_attempts, waits.max_age_hours)
+        try:
+            kind, target = self._target(waits)
+        except Exception as error:  # noqa: BLE001  settings that cannot be opened are ours, and retried
+            now = timezone.now()
+            self.results.append(Sent(claimed, _ours(error), now, now))
+            return
+        self.held[claimed.id] = claimed
+        self.held_by[claimed.integration_id] += 1
+        self.senders.put(Job(claimed, kind, target))
+
+    def _target(self, waits: Queue) -> tuple[TargetKind, Target]:
+        kept = self.targets.get(waits.id)
+        now = time.monotonic()
+        if kept and kept[1] == waits.updated_at and now - kept[0] < TARGETS_KEPT:
+            return kept[2], kept[3]
+        kind = targets.get(waits.kind)
+        target = target_of(Integration.objects.get(id=waits.id))
+        self.targets[waits.id] = (now, waits.updated_at, kind, target)
+        return kind, target
+
+    def _patience(self) -> float:
+        """How long to wait for results before there is something else to do."""
+        if self.results:
+            return 0.005 if self.held else 0
+        if self.held:
+            return 0.02 if len(self.held) < self.in_flight else CLAIM_EVERY
+        return 0 if self._ending or self._done() else self.idle
+
+    def _collect(self, timeout: float) -> None:
+        if not self.held:
+            if timeout:
+                self.stop.wait(timeout)
+            return
+        for result in self.senders.take(timeout):
+            claimed = result.claimed if isinstance(result, Sent) else result
+            self.held.pop(claimed.id, None)
+            self.held_by[claimed.integration_id] -= 1
+            if not self.held_by[claimed.integration_id]:
+                del self.held_by[claimed.integration_id]
+            if isinstance(result, Sent):
+                self.results.append(result)
+            else:
+                self.unsent.append(result)
+
+    def _write(self) -> None:
+        now = time.monotonic()
+        if self.unsent:
+            leasing.give_back(self.unsent)
+            self.summary.unsent += len(self.unsent)
+            self.unsent = []
+        late = now - self.recorded_at >= RECORD_EVERY
+        if self.results and (late or len(self.results) >= RECORD_AT or not self.held):
+            recording.record(self.results, self.limits)
+            done, self.results = self.results, []
+            self.recorded_at = now
+            self.summary.attempts.update(str(sent.outcome.result) for sent in done)
+            health.note(done)
+        if self.held and now - self.renewed_at > settings.LEASE_SECONDS / 3:
+            leasing.renew(list(self.held.values()), timezone.now())
+            self.renewed_at = now
+
+
+def return_expired() -> int:
+    """Deliveries whose worker is gone wait for their next attempt; the lost one counts, and is on record.
+
+    Counting it is what ends a delivery that kills its worker each time. A message that a person sent
+    from a Test button is not tried again.
+    """
+    count = 0
+    while taken := leasing.expired(timezone.now()):
+        limits = {
+            row["id"]: recording.limits_of(row["max_attempts"], row["max_age_hours"])
+            for row in Integration.objects.filter(id__in={c.integration_id for c, _ in taken}).values(
+                "id", "max_attempts", "max_age_hours"
+            )
+        }
+        now = timezone.now()
+        for group, allowed in (
+            ([c for c, origin in taken if origin not in ONE_SHOT], limits),
+            ([c for c, origin in taken if origin in ONE_SHOT], dict.fromkeys(limits, Limits(1))),
+        ):
+            if group:
+                recording.record([Sent(c, leasing.LOST, now, now) for c in group], allowed)
+        count += len(taken)
+    return count
+
+
+def send_once(delivery: Delivery, send: Callable[[Outgoing], Outcome]) -> Outcome:
+    """One inline attempt of a delivery that is already ours (state sending, a lease); no retry follows."""
+    started = timezone.now()
+    outgoing = Outgoing(
+        str(delivery.id), bytes(delivery.body or b""), delivery.content_type, int(started.timestamp())
+    )
+    try:
+        outcome = send(outgoing)
+    except Exception as error:  # noqa: BLE001  shown to the person who pressed the button
+        outcome = _ours(error)
+    claimed = Claimed(
+        delivery.id,
+        delivery.integration_id,
+        outgoing.body,
+        delivery.content_type,
+        delivery.attempts,
+        delivery.first_attempt_at,
+        delivery.replays,
+        delivery.lease,
+        delivery.lease_until or started,
+    )
+    sent = Sent(claimed, outcome, started, timezone.now())
+    recording.record([sent], {delivery.integration_id: Limits(max_attempts=1)})
+    return outcome
+
+
+@contextmanager
+def stopped_by_sigterm(stop: threading.Event) -> Iterator[None]:
+    """A worker that is told to end finishes what is under way and gives back the rest."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def dispatch(*, seconds: float | None = None, in_flight: int | None = None) -> Summary:
+    """Send what is due. Rings for a successor where work is left at the end."""
+    stop = threading.Event()
+    with stopped_by_sigterm(stop):
+        dispatcher = Dispatcher(
+            seconds=settings.DISPATCH_SECONDS if seconds is None else seconds,
+            in_flight=in_flight or settings.DISPATCH_IN_FLIGHT,
+            stop=stop,
+        )
+        summary = dispatcher.run()
+    if work_is_due():
+        bell.ring()
+    return summary
+
+
+def work_is_due(within: timedelta = timedelta(0)) -> bool:
+    """Whether a target could be sent something now (or ``within`` so long)."""
+    now = timezone.now()
+    return any((at := waits.ready_at(now)) is not None and at <= now + within for waits in leasing.queues())

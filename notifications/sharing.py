@@ -1,0 +1,75 @@
+"""Who may send how much now: fair shares, rates and the circuit breaker, pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+# The breaker's first pause and its longest; each failed probe doubles it.
+FIRST_PAUSE = timedelta(seconds=30)
+LONGEST_PAUSE = timedelta(minutes=15)
+# A target may catch up on so much unused allowance at once: keeps a rate smooth within a second.
+BURST = timedelta(milliseconds=100)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A target with due deliveries: how many of its sends this worker holds, and how many more it may."""
+
+    held: int
+    room: int
+    healthy: bool
+
+
+def share_out(wishes: Mapping[int, Wish], in_flight: int) -> dict[int, int]:
+    """How many more deliveries each target gets; the sum never takes the pool over ``in_flight``.
+
+    Every target is entitled to an equal part of the pool. What others do not want goes to the healthy
+    ones, a round at a time, but for a sixteenth that stays free, so that a target which becomes due
+    while another one hangs finds room at once. A target that is failing gets its equal part at most,
+    and no more than a quarter of the pool.
+    """
+    given = dict.fromkeys(wishes, 0)
+    free = in_flight - sum(wish.held for wish in wishes.values())
+    spare = in_flight // 16
+    part = max(1, min(in_flight // max(1, len(wishes)), in_flight - spare))
+    part_of_failing = max(1, min(part, in_flight // 4))
+
+    def grant(target: int, ceiling: int, keep: int) -> None:
+        nonlocal free
+        wish = wishes[target]
+        so_far = given[target]
+        more = max(0, min(ceiling - wish.held - so_far, wish.room - so_far, free - keep))
+        given[target] += more
+        free -= more
+
+    for target, wish in wishes.items():
+        grant(target, part if wish.healthy else part_of_failing, keep=0)
+    for target in sorted(wishes, key=lambda target: wishes[target].held):
+        if wishes[target].healthy:
+            grant(target, in_flight, keep=spare)
+    return given
+
+
+def allowance(cursor: datetime | None, now: datetime, per_second: float) -> int:
+    """How many sends the rate allows now. ``cursor`` is the time up to which it is spent (GCRA)."""
+    step = timedelta(seconds=1 / per_second)
+    start = max(cursor, now - max(step, BURST)) if cursor else now - max(step, BURST)
+    return max(0, int((now - start) / step))
+
+
+def spend(cursor: datetime | None, now: datetime, per_second: float, sends: int) -> datetime:
+    """The cursor after ``sends`` more."""
+    step = timedelta(seconds=1 / per_second)
+    start = max(cursor, now - max(step, BURST)) if cursor else now - max(step, BURST)
+    return start + sends * step
+
+
+def next_allowed(cursor: datetime | None, now: datetime, per_second: float) -> datetime:
+    """When the rate allows one more send."""
+    return max(now, cursor + timedelta(seconds=1 / per_second)) if cursor else now
+
+
+def pause(failures: int, threshold: int) -> timedelta:
+    """How long the breaker stays open after so many consecutive failures."""
+    doublings = max(0, min(failures - threshold, 10))
+    return min(LONGEST_PAUSE, FIRST_PAUSE * 2**doublings)

@@ -1,0 +1,86 @@
+"""A small world: checks, users who fail no-mfa, a receiver on loopback, webhooks that point at it."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.utils import timezone
+
+from checks.models import Account, Check, Source, User
+from checks.services import sync_catalogue
+from integrations.models import Integration
+from integrations.services import save_integration
+from notifications import bell
+from tests.receiver import Receiver
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def bells(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """What was asked of the queue; nothing is enqueued, tests call the tasks themselves."""
+    rung: list[tuple[str, ...]] = []
+    monkeypatch.setattr(bell, "async_task", lambda task, *args: rung.append((task, *args)))
+    return rung
+
+
+@pytest.fixture
+def no_mfa(db: None) -> Check:
+    sync_catalogue()
+    return Check.objects.get(slug="no-mfa")
+
+
+@pytest.fixture
+def failing_user(no_mfa: Check) -> Callable[..., User]:
+    """Makes users who fail no-mfa, with their one account."""
+    source, _ = Source.objects.get_or_create(slug="okta", defaults={"name": "Okta", "provider": "OKTA"})
+
+    def make(name: str, **facts: object) -> User:
+        user = User.objects.create(
+            name=name,
+            login=name,
+            email=name,
+            display_name=name.split("@")[0].title(),
+            protected=True,
+            enabled=True,
+            created_at=LONG_AGO,
+            no_mfa_since=LONG_AGO,
+            no_mfa_latest=LONG_AGO,
+            last_sign_in_known=True,
+            last_sign_in_at=timezone.now() - timedelta(days=1),
+            **facts,
+        )
+        Account.objects.create(
+            source=source,
+            user=user,
+            login=name,
+            login_key=name,
+            status="active",
+            mfa=False,
+            mfa_enabled=False,
+            created_at=LONG_AGO,
+        )
+        return user
+
+    return make
+
+
+@pytest.fixture
+def webhook(db: None, receiver: Receiver) -> Callable[..., Integration]:
+    """Makes a webhook to a path of the receiver."""
+
+    def make(name: str = "soar", path: str = "/hook", **options: object) -> Integration:
+        document = {
+            "url": receiver.url(path),
+            "authorization": {"type": "api_key", "name": "x-token", "value": "sesame"},
+            **options.pop("document", {}),
+        }
+        return save_integration(name=name, kind="webhook", document=document, **options).integration
+
+    return make
