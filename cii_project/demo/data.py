@@ -313,6 +313,7 @@ class Defect:
     change: Change
     moves: float = 0.25
     gains: bool = True
+    shuffled: bool = True
 
 
 DEFECTS = (
@@ -321,7 +322,7 @@ DEFECTS = (
     Defect("text message only", 0.045, _has("okta"), _text_message_only),
     Defect("administrator with an app only", 0.005, _has("okta", admin=True), _app_only),
     Defect("bypass", 0.007, _has("entra"), _set("entra", mfa_bypass=True)),
-    Defect("shared device", 0.012, _has("okta"), _shared_device),
+    Defect("shared device", 0.012, _has("okta"), _shared_device, shuffled=False),
     Defect("idle", 0.075, _has("okta"), _idle(35)),
     Defect("idle guest", 0.02, _has("entra", kind="guest"), _idle(40)),
     Defect("never signed in", 0.011, _has("okta"), _never),
@@ -351,8 +352,6 @@ DEFECTS = (
         _has("workday", "okta"),
         _set("workday", status="disabled", status_changed_at=lambda c: c.ago(12)),
     ),
-    # A record that leaves HR is a termination, so this window only shrinks.
-    Defect("not in HR", 0.007, _has("workday", "okta"), _drop_hr, gains=False),
     Defect("two departments", 0.03, _has("workday", "okta"), _department_differs),
     Defect("no manager", 0.012, _has("okta"), _no_manager),
     Defect("manager left", 0.0015, lambda p: p.lead and p.index > 3, _left, moves=0.4),
@@ -384,12 +383,22 @@ DEFECTS = (
     ),
     Defect("idle and probed", 0.004, _has("okta"), _idle(45, failed=6)),
     Defect("leaked", 0.005, _has("entra"), _set("entra", credentials_exposed=True)),
+    # Last, for it takes an account away. A record that leaves HR is a termination, so this window only shrinks.
+    Defect("not in HR", 0.007, _has("workday", "okta"), _drop_hr, gains=False),
 )
+
+
+def _members(defect: Defect, people: list[Person], users: int, version: int, seed: int) -> list[Person]:
+    candidates = [person for person in people if defect.chosen(person)]
+    if defect.shuffled:
+        random.Random(f"{seed}:{defect.name}").shuffle(candidates)
+    return _window(defect, candidates, users, version)
 
 
 def _window(defect: Defect, candidates: list[Person], users: int, version: int) -> list[Person]:
     """The candidates that have the defect in this version (1, 2, …)."""
-    size = max(2, round(users * defect.share))
+    # A device is shared by neighbours: two of them may have nobody to share with.
+    size = max(2 if defect.shuffled else 4, round(users * defect.share))
     step = max(1, round(size * defect.moves)) * (version - 1)
     if not defect.gains:
         return candidates[min(step, size - 1) : size]
@@ -407,12 +416,10 @@ def build(now: datetime, *, users: int = 2000, version: int = 1, seed: int = SEE
     people = _population(users, rng)
     for person in people:
         person.accounts = {source: _account(person, source, clock, rng) for source in _sources(person, rng)}
-    for defect in DEFECTS:
-        candidates = [person for person in people if defect.chosen(person)]
-        order = random.Random(f"{seed}:{defect.name}")
-        if defect.name != "shared device":
-            order.shuffle(candidates)
-        for person in _window(defect, candidates, users, version):
+    # All are chosen before any is made, so that one defect never moves another's candidates.
+    chosen = [(defect, _members(defect, people, users, version, seed)) for defect in DEFECTS]
+    for defect, members in chosen:
+        for person in members:
             defect.change(person, clock)
     records: dict[str, list[Record]] = {source.slug: [] for source in SOURCES}
     for person in people:

@@ -1,0 +1,328 @@
+"""From plain values to the database: one transaction, every error at once, nothing changed on any.
+
+What the file does not name stays. Each part calls the service that owns it, so a file and a page
+obey the same rules.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from checks import services as check_services
+from checks.models import Check
+from cii_project.configuration.reading import Problems, join, label, one_of, resolve
+from integrations import services as integration_services
+from integrations.models import Integration
+from integrations.targets import KINDS
+from integrations.targets.base import InvalidDocument
+from notifications import services as notification_services
+from notifications.messages import MessageError
+from notifications.models import Audience, Configuration, MessageTemplate, Subscription
+
+SECTIONS = ("installation", "schedule", "integrations", "checks")
+INSTALLATION = ("base_url", "account", "region", "tenant_name", "max_users_per_event")
+SCHEDULE = {"time": "run_time", "zone": "run_zone"}
+# What every kind has; the other keys of an integration are its kind's own document.
+COMMON = ("name", "kind", "description", "owner_email", "limits", "state")
+STATES = ("active", "paused", "disabled")
+CHECK_FIELDS = (
+    "enabled",
+    "severity",
+    "tags",
+    "settings",
+    "ignored_domains",
+    "included_domains",
+    "ignored_logins",
+)
+CHECK_KEYS = (*CHECK_FIELDS, "targets", "messages")
+
+
+@dataclass(slots=True)
+class Report:
+    """``changes``: a sentence each. ``secrets``: integration → its new signing secret, shown this once."""
+
+    changes: list[str] = field(default_factory=list)
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+
+
+class _DryRun(Exception):
+    """Ends the transaction of a dry run."""
+
+
+def apply_config(
+    document: Mapping[str, Any], environment: Mapping[str, str], *, dry_run: bool = False
+) -> Report:
+    """Bring the database to what ``document`` says. Raises ``ConfigurationErrors``; then nothing changed."""
+    problems = Problems()
+    report = Report()
+    resolved = resolve(dict(document), "", environment, problems)
+    work = _Applying(problems, report)
+    try:
+        with transaction.atomic():
+            work.apply(resolved)
+            problems.raise_if_any()
+            if dry_run:
+                raise _DryRun
+    except _DryRun:
+        report.secrets.clear()
+    return report
+
+
+class _Applying:
+    def __init__(self, problems: Problems, report: Report) -> None:
+        self.problems = problems
+        self.report = report
+        self.integrations: dict[str, Integration] = {}
+        # Integrations of this file that could not be saved: their names are no further error.
+        self.broken: set[str] = set()
+
+    def apply(self, document: dict[str, Any]) -> None:
+        self._known_keys(document, "", SECTIONS)
+        self._installation(self._mapping(document, "installation"), self._mapping(document, "schedule"))
+        self._integrations(document.get("integrations"))
+        self._checks(self._mapping(document, "checks"))
+
+    # --- Reading with errors ---
+
+    def _mapping(self, holder: Mapping[str, Any], key: str, path: str = "") -> dict[str, Any]:
+        value = holder.get(key)
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            self.problems.add(join(path, key), "Write keys and values below this one.")
+            return {}
+        return value
+
+    def _known_keys(self, holder: Mapping[str, Any], path: str, known: tuple[str, ...]) -> None:
+        for key in holder:
+            if key not in known:
+                self.problems.add(join(path, key), f"This key is unknown. {one_of(key, known)}")
+
+    @contextmanager
+    def _errors_at(self, path: str) -> Iterator[None]:
+        """Turn what a service refuses into problems below ``path``; what it wrote until then is undone."""
+        try:
+            with transaction.atomic():
+                yield
+        except InvalidDocument as error:
+            for key, text in error.errors.items():
+                self.problems.add(join(path, key), text)
+        except MessageError as error:
+            self.problems.add(path, str(error))
+        except ValidationError as error:
+            if not hasattr(error, "error_dict"):
+                self.problems.add(path, " ".join(error.messages))
+                return
+            for key, messages in error.message_dict.items():
+                self.problems.add(join(path, key), " ".join(messages))
+
+    # --- Sections ---
+
+    def _installation(self, installation: dict[str, Any], schedule: dict[str, Any]) -> None:
+        self._known_keys(installation, "installation", INSTALLATION)
+        self._known_keys(schedule, "schedule", tuple(SCHEDULE))
+        named = {
+            key: (f"installation.{key}", value) for key, value in installation.items() if key in INSTALLATION
+        }
+        named |= {
+            SCHEDULE[key]: (f"schedule.{key}", value) for key, value in schedule.items() if key in SCHEDULE
+        }
+        row = Configuration.load()
+        changed: dict[str, Any] = {}
+        for name, (path, value) in named.items():
+            model_field = Configuration._meta.get_field(name)
+            try:
+                cleaned = model_field.clean("" if value is None else value, row)  # type: ignore[union-attr]
+            except ValidationError as error:
+                self.problems.add(path, " ".join(error.messages))
+                continue
+            if cleaned != getattr(row, name):
+                changed[name] = cleaned
+                self.report.changes.append(f"{path}: {value}")
+        at, zone = changed.pop("run_time", row.run_time), changed.pop("run_zone", row.run_zone)
+        notification_services.update_schedule(at, zone)
+        if changed:
+            Configuration.objects.filter(pk=row.pk).update(**changed)
+
+    def _integrations(self, items: Any) -> None:
+        if items is None:
+            return
+        if not isinstance(items, list):
+            self.problems.add("integrations", "Write a list: each integration begins with “- name: …”.")
+            return
+        seen: set[str] = set()
+        for place, item in enumerate(items):
+            path = f"integrations[{label(item, place)}]"
+            name = item.get("name") if isinstance(item, dict) else None
+            if not isinstance(name, str) or not name.strip():
+                self.problems.add(join(path, "name"), "Give the integration a name of 1 to 64 characters.")
+                continue
+            if name.casefold() in seen:
+                self.problems.add(path, "This name stands here twice; case does not tell names apart.")
+                continue
+            seen.add(name.casefold())
+            self._integration(item, name, path)
+
+    def _integration(self, item: dict[str, Any], name: str, path: str) -> None:
+        before = len(self.problems.found)
+        stored = Integration.objects.filter(name__iexact=name).first()
+        kind = item.get("kind", stored.kind if stored else None)
+        if kind not in KINDS:
+            text = "Say what kind of target this is." if kind is None else f"There is no kind {kind}."
+            self.problems.add(join(path, "kind"), f"{text} {one_of(kind or '', KINDS)}")
+        elif stored and kind != stored.kind:
+            text = f"{stored.name} is of kind {stored.kind}, and a kind cannot change. Choose another name."
+            self.problems.add(join(path, "kind"), text)
+        limits = self._mapping(item, "limits", path)
+        state = item.get("state")
+        if state is not None and state not in STATES:
+            self.problems.add(join(path, "state"), f"Write one of {', '.join(STATES)}.")
+        if len(self.problems.found) == before:
+            with self._errors_at(path):
+                self._save(item, name, str(kind), limits, stored)
+        if len(self.problems.found) > before:
+            self.broken.add(name.casefold())
+
+    def _save(
+        self, item: dict[str, Any], name: str, kind: str, limits: dict[str, Any], stored: Integration | None
+    ) -> None:
+        named = {key: value for key, value in item.items() if key not in COMMON}
+        # A top-level key that the file names replaces the stored one whole; the others stay.
+        kept = integration_services.document_of(stored) if stored else {}
+        saved = integration_services.save_integration(
+            name=stored.name if stored else name,
+            kind=kind,
+            document={**kept, **named},
+            description=item.get("description", stored.description if stored else "") or "",
+            owner_email=item.get("owner_email", stored.owner_email if stored else "") or "",
+            limits=limits or None,
+            integration=stored,
+        )
+        self.integrations[name.casefold()] = saved.integration
+        if stored is None:
+            self.report.changes.append(f"integration {name}: created")
+        elif saved.changed:
+            self.report.changes.append(f"integration {name}: changed")
+        if saved.signing_secret:
+            self.report.secrets[name] = saved.signing_secret
+        self._state(saved.integration, item.get("state"))
+
+    def _state(self, integration: Integration, state: str | None) -> None:
+        if state is None or state == integration.state:
+            return
+        reason = "set so in the configuration file"
+        if state == "active":
+            integration_services.resume(integration)
+        elif state == "paused":
+            integration_services.pause(integration, reason=reason)
+        else:
+            integration_services.disable(integration, reason=reason)
+        self.report.changes.append(f"integration {integration.name}: {state}")
+
+    def _checks(self, items: dict[str, Any]) -> None:
+        rows = {check.slug: check for check in Check.objects.all()}
+        for slug, item in items.items():
+            path = f"checks.{slug}"
+            if slug not in rows:
+                self.problems.add(path, f"There is no check {slug}. {one_of(slug, rows)}")
+            elif item is not None and not isinstance(item, dict):
+                self.problems.add(path, "Write keys and values below this one.")
+            else:
+                self._check(rows[slug], item or {}, path)
+
+    def _check(self, check: Check, item: dict[str, Any], path: str) -> None:
+        self._known_keys(item, path, CHECK_KEYS)
+        values = {key: item[key] for key in CHECK_FIELDS if key in item}
+        if "settings" in values:
+            values["settings"] = self._mapping(item, "settings", path)
+        if values:
+            with self._errors_at(path):
+                if check_services.update_check(check, **values):
+                    self.report.changes.append(f"check {check.slug}: {', '.join(sorted(values))}")
+        if "targets" in item:
+            self._targets(check, item["targets"], join(path, "targets"))
+        self._messages(check, self._mapping(item, "messages", path), join(path, "messages"))
+
+    def _targets(self, check: Check, items: Any, path: str) -> None:
+        if not isinstance(items, list):
+            self.problems.add(path, "Write a list of integrations' names; [] for none.")
+            return
+        before = len(self.problems.found)
+        wanted: dict[tuple[int, str], Integration] = {}
+        for place, item in enumerate(items):
+            target = self._target(item, f"{path}[{place}]")
+            if target:
+                wanted[(target[0].pk, target[1])] = target[0]
+        if len(self.problems.found) > before:
+            return
+        current = {
+            (row.integration_id, row.audience): row.integration
+            for row in Subscription.objects.filter(check_ref=check).select_related("integration")
+        }
+        with self._errors_at(path):
+            for key, integration in wanted.items():
+                if key not in current:
+                    notification_services.subscribe(check, integration, key[1])
+                    self.report.changes.append(f"check {check.slug}: target {integration.name} on ({key[1]})")
+            for key, integration in current.items():
+                if key not in wanted:
+                    notification_services.unsubscribe(check, integration, key[1])
+                    self.report.changes.append(
+                        f"check {check.slug}: target {integration.name} off ({key[1]})"
+                    )
+
+    def _target(self, item: Any, path: str) -> tuple[Integration, str] | None:
+        """A name, or ``{name, audience}``."""
+        if isinstance(item, str):
+            item = {"name": item}
+        if not isinstance(item, dict) or not isinstance(item.get("name"), str):
+            self.problems.add(path, "Write an integration's name, or {name: …, audience: …}.")
+            return None
+        self._known_keys(item, path, ("name", "audience"))
+        name, audience = item["name"], item.get("audience", Audience.LIST.value)
+        if name.casefold() in self.broken:
+            return None
+        integration = (
+            self.integrations.get(name.casefold()) or Integration.objects.filter(name__iexact=name).first()
+        )
+        if integration is None:
+            known = Integration.objects.values_list("name", flat=True)
+            self.problems.add(path, f"There is no integration {name}. {one_of(name, known)}")
+            return None
+        possible = sorted(KINDS[integration.kind].audiences)
+        if audience not in possible:
+            self.problems.add(
+                path, f"{name} can be told of: {', '.join(possible)}. {one_of(audience, possible)}"
+            )
+            return None
+        return integration, audience
+
+    def _messages(self, check: Check, kinds: dict[str, Any], path: str) -> None:
+        """``messages: {webhook: "text"}`` or ``{webhook: {list: "text", user: null}}``; null: the default."""
+        self._known_keys(kinds, path, tuple(KINDS))
+        for kind, item in kinds.items():
+            if kind not in KINDS:
+                continue
+            audiences = item if isinstance(item, dict) else {Audience.LIST.value: item}
+            self._known_keys(audiences, join(path, kind), tuple(sorted(KINDS[kind].audiences)))
+            for audience, text in audiences.items():
+                if audience in KINDS[kind].audiences:
+                    self._message(check, kind, audience, text, join(join(path, kind), audience))
+
+    def _message(self, check: Check, kind: str, audience: str, text: Any, path: str) -> None:
+        if text is not None and not isinstance(text, str):
+            self.problems.add(path, "Write the message's text, or null for the default.")
+            return
+        stored = MessageTemplate.objects.filter(check_ref=check, kind=kind, audience=audience).first()
+        if (stored.text if stored else None) == text:
+            return
+        with self._errors_at(path):
+            if text is None:
+                notification_services.reset_message(check, kind, audience=audience)
+            else:
+                notification_services.save_message(check, kind, text, audience=audience)
+            self.report.changes.append(f"check {check.slug}: message for {kind} ({audience})")

@@ -1,0 +1,100 @@
+"""The long-running parts of the demonstration as child processes: started, watched, stopped by id."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+
+GRACE_SECONDS = 10
+START_SECONDS = 30
+
+
+class PartFailed(Exception):
+    """A part did not start, or ended; the text says where its output is."""
+
+
+@dataclass(slots=True)
+class Part:
+    """``command`` is what follows the interpreter. Its output goes to ``log``, its process id to ``….pid``."""
+
+    name: str
+    command: Sequence[str]
+    log: Path
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def start(self, ready: str = "") -> None:
+        """Start it, and wait until its log says ``ready``."""
+        begun = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as output:
+            # A session of its own: Ctrl-C reaches us alone, and its children end with it.
+            self.process = subprocess.Popen(  # noqa: S603  our own interpreter and commands
+                [sys.executable, *self.command],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                cwd=settings.BASE_DIR,
+                start_new_session=True,
+            )
+        self.log.with_suffix(".pid").write_text(f"{self.process.pid}\n", encoding="utf-8")
+        deadline = time.monotonic() + START_SECONDS
+        while ready and ready not in self._output_since(begun):
+            if not self.running or time.monotonic() > deadline:
+                raise PartFailed(f"The {self.name} did not start; see {self.log}.")
+            time.sleep(0.05)
+
+    def _output_since(self, begun: int) -> str:
+        with self.log.open("rb") as stream:
+            stream.seek(begun)
+            return stream.read().decode("utf-8", "replace")
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def stop(self) -> None:
+        """Ask it to end, and end it and its children when it does not within the grace."""
+        if self.process is None:
+            return
+        if self.running:
+            self.process.send_signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(GRACE_SECONDS)
+        # The process group carries the child's own id: what a killed parent left behind goes too.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.process = None
+
+
+class Parts:
+    """All parts; stops them in the reverse order of their start."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._started: list[Part] = []
+
+    def start(self, part: Part, ready: str = "") -> Part:
+        self._started.append(part)
+        part.start(ready)
+        return part
+
+    def watch(self) -> bool:
+        """Start a part again that has ended; true if there was one."""
+        ended = [part for part in self._started if not part.running]
+        for part in ended:
+            self._say(f"The {part.name} has ended; starting it again (its output: {part.log}).")
+            part.stop()
+            part.start()
+        return bool(ended)
+
+    def stop(self) -> None:
+        for part in reversed(self._started):
+            part.stop()
+        self._started.clear()
