@@ -1,0 +1,198 @@
+"""The users who fail one check now: the list's query, why each fails, and the CSV of all of them."""
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from checks.explanations import login_details
+from checks.models import Check, Exclusion, Finding
+from cii_project.console.paging import KeysetPage
+from notifications.models import Configuration
+
+GROUPS = {
+    "admin": ("Administrators", Q(user__admin=True)),
+    "guest": ("Guests and externals", Q(user__guest=True)),
+    "nhi": ("Non-human identities", Q(user__nhi=True)),
+    "person": ("Internal people", Q(user__guest=False, user__nhi=False)),
+}
+AGES = {"run": "New in the last run", "7": "Last 7 days", "30": "Last 30 days", "older": "Over 30 days"}
+# name → label, columns of the key
+SORTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "newest": ("Newest first", ("-id",)),
+    "oldest": ("Longest failing first", ("id",)),
+    "name": ("Name, A to Z", ("user__name", "user__id")),
+    "-name": ("Name, Z to A", ("-user__name", "-user__id")),
+}
+EXPORT_CHUNK = 1000
+# Sorts behind every text with the same beginning, in byte order and in ICU's: U+FFFF is the highest.
+_LAST = "\uffff"
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    search: str = ""
+    group: str = ""
+    age: str = ""
+    sort: str = "newest"
+
+    @classmethod
+    def read(cls, query: Mapping[str, str]) -> "Filters":
+        group, age, sort = (query.get(name, "") for name in ("group", "age", "sort"))
+        return cls(
+            search=query.get("search", "").replace("\x00", "").strip()[:320],
+            group=group if group in GROUPS else "",
+            age=age if age in AGES else "",
+            sort=sort if sort in SORTS else "newest",
+        )
+
+    def active(self) -> bool:
+        return bool(self.search or self.group or self.age)
+
+
+@dataclass(frozen=True, slots=True)
+class FailingUser:
+    finding: Finding
+    reasons: list[tuple[str, str]]  # label, value
+    exclusion: Exclusion | None = None
+
+    @property
+    def user(self) -> Any:
+        return self.finding.user
+
+
+def starts_with(field: str, text: str) -> Q:
+    """``field`` begins with ``text`` in one of the usual spellings: ranges, which an index answers on
+    every database (a LIKE is answered by an index only under some collations)."""
+    found = Q()
+    for spelling in dict.fromkeys([text, text.lower(), text.upper(), text.title(), text.capitalize()]):
+        found |= Q(**{f"{field}__gte": spelling, f"{field}__lt": spelling + _LAST})
+    return found
+
+
+def open_findings(check: Check, filters: Filters, *, now: datetime | None = None) -> "QuerySet[Finding]":
+    """The open findings of ``check`` that match, without an order."""
+    found = Finding.objects.filter(check_ref=check, resolved_at__isnull=True)
+    if filters.search:
+        found = found.filter(
+            starts_with("user__name", filters.search) | starts_with("user__display_name", filters.search)
+        )
+    if filters.group:
+        found = found.filter(GROUPS[filters.group][1])
+    return _of_age(found, check, filters.age, now or timezone.now())
+
+
+def _of_age(found: "QuerySet[Finding]", check: Check, age: str, now: datetime) -> "QuerySet[Finding]":
+    if age == "run":
+        last = check.results.order_by("-id").values("run_id")[:1]
+        return found.filter(opened_run_id=last)
+    if age == "older":
+        return found.filter(opened_at__lt=now - timedelta(days=30))
+    if age:
+        return found.filter(opened_at__gte=now - timedelta(days=int(age)))
+    return found
+
+
+def failing_page(check: Check, filters: Filters, cursor: str = "") -> "KeysetPage[Finding]":
+    """One page of open findings with their users; :func:`explained` says why each fails."""
+    found = open_findings(check, filters).select_related("user")
+    return KeysetPage.of(found, order=SORTS[filters.sort][1], cursor=cursor)
+
+
+def explained(check: Check, findings: Sequence[Finding]) -> list[FailingUser]:
+    """Each finding with why its user fails and with the exclusion that the next run will heed."""
+    if not findings:
+        return []
+    users = [finding.user for finding in findings]
+    details = login_details(check, users, now=timezone.now(), tenant_id=Configuration.load().tenant_id)
+    excluded = {
+        one.user_id: one
+        for one in check.exclusions.filter(user__in=users)
+        if one.until is None or one.until > timezone.now()
+    }
+    return [
+        FailingUser(finding, reasons(item), excluded.get(finding.user_id))
+        for finding, item in zip(findings, details, strict=True)
+    ]
+
+
+def reasons(item: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The contract's details of one user as label and text for a person."""
+    return [
+        (label_of(detail["key"]), text_of(json.loads(detail["value"])))
+        for detail in item["details"]
+        if detail["key"] != "providersFailingChecks"
+    ]
+
+
+def label_of(key: str) -> str:
+    """``lastSignIn`` → ``Last sign in``."""
+    spaced = "".join(f" {char.lower()}" if char.isupper() else char for char in key)
+    return spaced.strip().capitalize()
+
+
+def text_of(value: Any) -> str:
+    """A value of a detail in words: times to the minute, lists with commas, none as “none”."""
+    if value is None or value == [] or value == "":
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(text_of(one) for one in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{label_of(str(key)).lower()} {text_of(one)}" for key, one in value.items())
+    if isinstance(value, str) and len(value) >= 16 and value[4:5] == "-" and value[10:11] == "T":
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            return value
+        return f"{moment:%Y-%m-%d}" if (moment.hour, moment.minute) == (0, 0) else f"{moment:%Y-%m-%d %H:%M}"
+    return str(value)
+
+
+def safe_cell(value: Any) -> str:
+    """A CSV cell that no spreadsheet takes for a formula (OWASP, CSV injection)."""
+    text = str(value)
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") else text
+
+
+class _Echo:
+    """What csv.writer writes to: hands each line back instead of keeping it."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+HEADER = ("user", "display_name", "department", "title", "manager", "failing_since", "why", "excluded")
+
+
+def export_lines(check: Check, filters: Filters) -> Iterator[str]:
+    """The CSV of all who match, line by line, read by key in chunks: memory does not grow with the list."""
+    writer = csv.writer(_Echo())
+    yield writer.writerow(HEADER)
+    found = open_findings(check, filters).select_related("user", "user__manager")
+    cursor = 0
+    while chunk := list(found.filter(id__gt=cursor).order_by("id")[:EXPORT_CHUNK]):
+        cursor = chunk[-1].id
+        for row in explained(check, chunk):
+            yield writer.writerow([safe_cell(cell) for cell in _cells(row)])
+
+
+def _cells(row: FailingUser) -> list[str]:
+    user = row.user
+    why = "; ".join(f"{label}: {value}" for label, value in row.reasons)
+    return [
+        user.name,
+        user.display_name,
+        user.department,
+        user.title,
+        user.manager.name if user.manager else "",
+        row.finding.opened_at.isoformat(timespec="seconds"),
+        why,
+        row.exclusion.reason if row.exclusion else "",
+    ]

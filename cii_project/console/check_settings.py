@@ -1,0 +1,160 @@
+"""A check's settings: the catalogue's fields with their bounds, severity, tags, scope; and what they would do."""
+
+import copy
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.urls import path, reverse
+
+from checks.catalogue import CATALOGUE
+from checks.catalogue.base import Settings
+from checks.models import Check, Finding
+from checks.services import effective_settings, update_check, would_fail
+from cii_project.console.base import Role, record
+from cii_project.console.check_head import CheckView
+from cii_project.console.checks_rows import SEVERITIES
+
+PREFIX = "set-"
+SCOPE = ("ignored_domains", "included_domains", "ignored_logins")
+
+
+class LinesField(forms.CharField):
+    """A list of texts, one a line (commas work too); blank and repeated lines are dropped."""
+
+    widget = forms.Textarea
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(required=False, max_length=20_000, **options)
+        self.widget.attrs.update({"rows": 3, "spellcheck": "false"})
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value) if isinstance(value, list) else value
+
+    def clean(self, value: Any) -> list[str]:
+        lines = re.split(r"[\n,]", super().clean(value))
+        return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+
+
+class CheckForm(forms.Form):
+    """The form of one check; a setting named ``days`` is the field ``set-days``."""
+
+    severity = forms.ChoiceField(choices=[(name, name.capitalize()) for name in SEVERITIES])
+    tags = LinesField(label="Tags", help_text="One a line. They travel in each message as checkTags.")
+    included_domains = LinesField(
+        label="Only these e-mail domains", help_text="One a line, such as example.com. Empty: all domains."
+    )
+    ignored_domains = LinesField(label="Ignored e-mail domains", help_text="One a line.")
+    ignored_logins = LinesField(
+        label="Ignored logins", help_text="One a line: logins or e-mail addresses that are never judged."
+    )
+
+    def __init__(self, check: Check, data: Mapping[str, Any] | None = None) -> None:
+        self.catalogue = CATALOGUE[check.slug]
+        stored = {f"{PREFIX}{name}": value for name, value in effective_settings(check).items()}
+        initial = {name: getattr(check, name) for name in ("severity", "tags", *SCOPE)}
+        super().__init__(data, initial={**initial, **stored})
+        for name, field in self.catalogue.fields.items():
+            self.fields[f"{PREFIX}{name}"] = copy.deepcopy(field)
+
+    @property
+    def own(self) -> list[forms.BoundField]:
+        """The bound fields of the check's own settings."""
+        return [self[f"{PREFIX}{name}"] for name in self.catalogue.fields]
+
+    def settings(self) -> Settings:
+        return Settings({name: self.cleaned_data[f"{PREFIX}{name}"] for name in self.catalogue.fields})
+
+    def scope(self) -> dict[str, list[str]]:
+        return {name: self.cleaned_data[name] for name in SCOPE}
+
+    def take(self, error: ValidationError) -> None:
+        """Show the service's errors beside their fields."""
+        by_field = error.message_dict if hasattr(error, "error_dict") else {"": error.messages}
+        for name, texts in by_field.items():
+            short = name.removeprefix("settings.")
+            field = next((one for one in (f"{PREFIX}{short}", short) if one in self.fields), None)
+            self.add_error(field, texts if field or not name else [f"{name}: {text}" for text in texts])
+
+
+class SettingsPage(CheckView):
+    template = "console/checks/settings.html"
+    tab = "settings"
+    write_role = Role.ENGINEER
+
+    def get(self, request: HttpRequest, slug: str) -> HttpResponse:
+        check = self.check(slug)
+        return self._show(check, CheckForm(check))
+
+    def post(self, request: HttpRequest, slug: str) -> HttpResponse:
+        check = self.check(slug)
+        form = CheckForm(check, request.POST)
+        if not form.is_valid():
+            return self._show(check, form, status=422)
+        data = form.cleaned_data
+        before = _state(check)
+        try:
+            changed = update_check(
+                check,
+                severity=data["severity"],
+                tags=data["tags"],
+                settings=dict(form.settings()),
+                included_domains=data["included_domains"],
+                ignored_domains=data["ignored_domains"],
+                ignored_logins=data["ignored_logins"],
+            )
+        except ValidationError as error:
+            form.take(error)
+            return self._show(self.check(slug), form, status=422)
+        if changed:
+            record(request, check, f"Changed {', '.join(_differing(before, _state(check)))}")
+        text = "Saved. The next run judges by it." if changed else "Nothing was changed."
+        return self.done(text, reverse("console:check-settings", args=[slug]))
+
+    def _show(self, check: Check, form: CheckForm, status: int = 200) -> HttpResponse:
+        failing = Finding.objects.filter(check_ref=check, resolved_at__isnull=True).count()
+        return self.page(self.head(check) | {"form": form, "failing": failing}, status=status)
+
+
+def _state(check: Check) -> dict[str, Any]:
+    return {
+        "severity": check.severity,
+        "tags": list(check.tags),
+        **{name: list(getattr(check, name)) for name in SCOPE},
+        **{f"setting {name}": value for name, value in effective_settings(check).items()},
+    }
+
+
+def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    return [name.replace("_", " ") for name in after if before.get(name) != after[name]] or ["settings"]
+
+
+class WouldFail(CheckView):
+    """How many would fail with the settings in the form, before they are saved. Writes nothing."""
+
+    write_role = Role.ENGINEER
+
+    def post(self, request: HttpRequest, slug: str) -> HttpResponse:
+        check = self.check(slug)
+        form = CheckForm(check, request.POST)
+        context: dict[str, Any] = {"error": "", "count": None}
+        if form.is_valid():
+            try:
+                context["count"] = would_fail(check, settings=form.settings(), **form.scope())
+            except ValidationError as error:
+                form.take(error)
+        if form.is_valid():
+            context["failing"] = Finding.objects.filter(check_ref=check, resolved_at__isnull=True).count()
+            context["difference"] = context["count"] - context["failing"]
+        else:
+            context["error"] = next(iter(form.errors.values()))[0]
+        return self.fragment("console/checks/would_fail.html", context)
+
+
+urlpatterns = [
+    path("checks/<slug:slug>/settings", SettingsPage.as_view(), name="check-settings"),
+    path("checks/<slug:slug>/would-fail", WouldFail.as_view(), name="check-would-fail"),
+]

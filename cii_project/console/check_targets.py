@@ -1,0 +1,146 @@
+"""The dropdown of targets on a check's page: ticked is saved; and “send current” for one target."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import path
+
+from checks.models import Check, Finding
+from cii_project.console.base import ConsoleView, Role
+from cii_project.console.runs_progress import title_of
+from integrations import targets as kinds
+from integrations.models import Integration
+from notifications.models import Audience, Subscription
+from notifications.services import send_current, subscribe, unsubscribe
+
+AUDIENCE_LABELS = {
+    Audience.LIST: "The list of newly failing users",
+    Audience.USER: "Each failing user",
+    Audience.MANAGER: "Each failing user's manager",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One checkbox: one audience of one target."""
+
+    audience: str
+    label: str
+    ticked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TargetChoice:
+    integration: Integration
+    kind_label: str
+    options: Sequence[Option]
+
+    @property
+    def ticked(self) -> bool:
+        return any(option.ticked for option in self.options)
+
+    @property
+    def takes_list(self) -> bool:
+        return any(option.audience == Audience.LIST and option.ticked for option in self.options)
+
+
+def audiences_of(kind: str) -> list[str]:
+    """The audiences that a kind offers, the list first; none for a kind that this version lacks."""
+    offered = kinds.KINDS[kind].audiences if kind in kinds.KINDS else frozenset()
+    return [audience for audience in Audience.values if audience in offered]
+
+
+def label_of_kind(kind: str) -> str:
+    return kinds.KINDS[kind].label if kind in kinds.KINDS else kind
+
+
+def target_choices(check: Check) -> list[TargetChoice]:
+    """Every target with its checkboxes. Two queries."""
+    ticked = set(Subscription.objects.filter(check_ref=check).values_list("integration_id", "audience"))
+    return [
+        TargetChoice(
+            one,
+            label_of_kind(one.kind),
+            [
+                Option(audience, AUDIENCE_LABELS[Audience(audience)], (one.id, audience) in ticked)
+                for audience in audiences_of(one.kind)
+            ],
+        )
+        for one in Integration.objects.all()
+    ]
+
+
+class TargetToggle(ConsoleView):
+    """One checkbox: saved at once, answered with the dropdown and a toast that can undo it."""
+
+    write_role = Role.OPERATOR
+
+    def post(self, request: HttpRequest, slug: str, integration_id: int, audience: str) -> HttpResponse:
+        check = get_object_or_404(Check, slug=slug)
+        integration = get_object_or_404(Integration, id=integration_id)
+        if audience not in audiences_of(integration.kind):
+            text = f"{integration.name} cannot reach “{audience}”."
+            return self.toast(text, "error")
+        ticked = request.POST.get("ticked") == "on"
+        if ticked:
+            subscribe(check, integration, audience=audience, by=request.user)
+        else:
+            unsubscribe(check, integration, audience=audience, by=request.user)
+        choices = target_choices(check)
+        return self.fragment(
+            "console/checks/targets_saved.html",
+            {
+                "check": check,
+                "choices": choices,
+                "count": sum(choice.ticked for choice in choices),
+                "changed": integration,
+                "audience": audience,
+                "ticked": ticked,
+                "text": f"{integration.name} {'is told' if ticked else 'is no longer told'} of this check.",
+            },
+        )
+
+
+class SendCurrent(ConsoleView):
+    """All who fail now, to one target: the dialog with the count, then the sending."""
+
+    role = Role.OPERATOR
+    write_role = Role.OPERATOR
+
+    def get(self, request: HttpRequest, slug: str, integration_id: int) -> HttpResponse:
+        return self.fragment("console/checks/send_current.html", self._context(slug, integration_id))
+
+    def post(self, request: HttpRequest, slug: str, integration_id: int) -> HttpResponse:
+        context = self._context(slug, integration_id)
+        check, integration = context["check"], context["integration"]
+        if send_current(check, integration, by=request.user) is None:
+            return self.toast("Nobody fails this check now, so nothing was sent.", "info", close_dialog=True)
+        text = f"The {context['count']:,} users who fail now are on their way to {integration.name}. See Deliveries."
+        return self.toast(text, close_dialog=True)
+
+    @staticmethod
+    def _context(slug: str, integration_id: int) -> dict[str, Any]:
+        check = get_object_or_404(Check, slug=slug)
+        return {
+            "check": check,
+            "title": title_of(slug),
+            "integration": get_object_or_404(Integration, id=integration_id),
+            "count": Finding.objects.filter(check_ref=check, resolved_at__isnull=True).count(),
+        }
+
+
+urlpatterns = [
+    path(
+        "checks/<slug:slug>/targets/<int:integration_id>/<slug:audience>",
+        TargetToggle.as_view(),
+        name="check-target",
+    ),
+    path(
+        "checks/<slug:slug>/send-current/<int:integration_id>",
+        SendCurrent.as_view(),
+        name="check-send-current",
+    ),
+]
