@@ -27,7 +27,7 @@ class DeniedTerritory(CatalogueCheck):
     frameworks = ("NIST-800-53:AC-2(12)", "NIST-800-53:SI-4", "ISO-27001:A.8.16")
     fields = {
         "countries": CountryListField(
-            initial=["BY", "CD", "CF", "CU", "IR", "IQ", "KP", "LB", "LY", "RU", "SD", "SO", "SY", "YE"],
+            initial=["BY", "CD", "CF", "CU", "IQ", "IR", "KP", "LB", "LY", "RU", "SD", "SO", "SY", "YE"],
             label="Denied countries",
             help_text="ISO 3166 codes of two letters, with commas between.",
         ),
