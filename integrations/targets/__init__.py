@@ -1,9 +1,10 @@
 """The kinds of target; one file each. Add one: a module here and a line below."""
 
 from integrations.targets.base import TargetKind
+from integrations.targets.slack import Slack
 from integrations.targets.webhook import Webhook
 
-KINDS: dict[str, TargetKind] = {kind.slug: kind for kind in (Webhook(),)}
+KINDS: dict[str, TargetKind] = {kind.slug: kind for kind in (Webhook(), Slack())}
 
 
 def get(slug: str) -> TargetKind:

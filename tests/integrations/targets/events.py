@@ -1,0 +1,107 @@
+"""Events of the contract for the tests of the kinds, made by the builder that the application uses."""
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from integrations.outcomes import Outcome
+from integrations.targets.base import Cleaned, Outgoing, Target, TargetKind
+from notifications import payloads
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+DELIVERY = UUID("11111111-1111-4111-8111-111111111111")
+EVENT = UUID("22222222-2222-4222-8222-222222222222")
+RUN = UUID("33333333-3333-4333-8333-333333333333")
+PUBLISHED = datetime(2026, 1, 31, 6, 0, 0, 123000, tzinfo=UTC)
+TENANT = payloads.Tenant("44444444-4444-4444-8444-444444444444")
+CHECK = payloads.CheckText(
+    slug="no-mfa",
+    title="No MFA Configured",
+    severity="critical",
+    description=[
+        "A password alone protects these accounts.",
+        "Whoever learns it is in, after 14 days of grace.",
+    ],
+    recommended_actions=["Enrol a second factor & keep it.", "Disable accounts that nobody uses."],
+    tags=["soc2", "pci"],
+    topics=["MFA"],
+    frameworks=["NIST-800-53:IA-2(1)"],
+)
+LINK = "https://identity.example.com/checks/no-mfa/"
+# Each of these is markup somewhere: HTML, Slack's mentions, tables, emphasis, links, a reversed direction, a line break.
+HOSTILE = [
+    "<script>alert(1)</script>@example.com",
+    "<!channel> <!everyone> <@U0123> @everyone @here",
+    "a|b|c`d`*e*_f_~g~",
+    "[click](https://evil.example/) ![x](https://evil.example/x.png)",
+    "\u202egnp.exe@example.com\u2066",
+    "משתמש@example.com",
+    "line\r\nBcc: victim@example.com",
+    "=cmd|'/C calc'!A0",
+    "{{ 7 * 7 }} ${7*7} {color:red}x{color} h1. x",
+    "<at>everyone</at>",
+    "n" * 10_000,
+]
+
+
+def user(login: str, **details: Any) -> dict[str, Any]:
+    failing = json.dumps([f"providerFailingCheck-no-mfa-{TENANT.id}__OKTA__1c2d3e4f"])
+    pairs = [{"key": "providersFailingChecks", "value": failing}]
+    pairs += [{"key": key, "value": json.dumps(value)} for key, value in details.items()]
+    return {"login": login, "details": pairs}
+
+
+def users(count: int) -> list[dict[str, Any]]:
+    return [user(f"user{n:05d}@example.com", lastSignIn="2026-01-01T00:00:00Z") for n in range(count)]
+
+
+def failed(people: list[dict[str, Any]] | None = None, **more: Any) -> dict[str, Any]:
+    people = users(2) if people is None else people
+    given = {"batch": payloads.Batch(1, 1, len(people)), "run_id": RUN, "reference_url": LINK, **more}
+    return payloads.failed_check(
+        TENANT, CHECK, delivery_id=DELIVERY, event_id=EVENT, short_id="1c2d3e4f", published=PUBLISHED,
+        users=people, **given,
+    )  # fmt: skip
+
+
+def direct(email: str = "ann@example.com", login: str = "kim@example.com", **more: Any) -> dict[str, Any]:
+    recipient = payloads.Recipient("manager", email or "ann", email, "Ann Lee")
+    return payloads.direct_message(
+        TENANT, CHECK, delivery_id=DELIVERY, event_id=EVENT, short_id="1c2d3e4f", published=PUBLISHED,
+        user=user(login), user_trust_level="UNTRUSTED", recipient=recipient, **more,
+    )  # fmt: skip
+
+
+def connectivity() -> dict[str, Any]:
+    return payloads.webhook_test(
+        TENANT, delivery_id=DELIVERY, event_id=EVENT, short_id="1c2d3e4f", published=PUBLISHED
+    )
+
+
+def target(kind: TargetKind, document: dict[str, Any], id: int = 1) -> Target:
+    cleaned = kind.clean(document)
+    return Target(id, "Test", "1c2d3e4f", kind.slug, cleaned.settings, cleaned.secrets)
+
+
+def stored(kind: TargetKind, document: dict[str, Any]) -> Cleaned:
+    return kind.clean(document)
+
+
+def send(kind: TargetKind, event: dict[str, Any], to: Target) -> Outcome:
+    rendered = kind.render(event, to)
+    assert len(rendered.body) <= kind.max_bytes
+    return kind.send(Outgoing(str(DELIVERY), rendered.body, rendered.content_type, 1_769_839_200), to)
+
+
+def matches_golden(kind: str, name: str, body: bytes) -> None:
+    """Compare with the file of that name; UPDATE_GOLDEN=1 writes it anew, for a person to read the difference."""
+    path = GOLDEN / kind / name
+    if path.suffix == ".json":
+        body = (json.dumps(json.loads(body), indent=1, ensure_ascii=False) + "\n").encode()
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
+    assert body == path.read_bytes()

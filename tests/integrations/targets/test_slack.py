@@ -1,0 +1,181 @@
+"""Slack, against a workspace on loopback that enforces what Slack documents."""
+
+import json
+
+import pytest
+
+from integrations.outcomes import Result
+from integrations.targets.base import InvalidDocument
+from integrations.targets.slack import Slack, escaped
+from tests.doubles.slack import TOKEN, Workspace
+from tests.integrations.targets import events
+from tests.receiver import Behaviour, Receiver
+
+KIND = Slack()
+
+
+@pytest.fixture
+def workspace(receiver: Receiver) -> Workspace:
+    return Workspace(receiver)
+
+
+def bot(receiver: Receiver, **more: str):
+    document = {"mode": "bot", "token": TOKEN, "channel": "#identity", "api_url": receiver.url("/api")} | more
+    return events.target(KIND, document)
+
+
+def hook(receiver: Receiver, path: str = "/services/T0/B0/secret"):
+    return events.target(KIND, {"url": receiver.url(path)})
+
+
+@pytest.mark.parametrize(
+    ("name", "event"),
+    [
+        ("list", events.failed()),
+        ("hostile", events.failed([events.user(login) for login in events.HOSTILE])),
+        ("many", events.failed(events.users(50), message="Hi *all* <!channel>,\n\nplease look.")),
+        ("direct", events.direct(message="Hello Ann,\n\nkim@example.com has no second factor.")),
+        ("test", events.connectivity()),
+    ],
+)
+def test_messages_look_as_their_golden_files(name, event):
+    to = events.target(KIND, {"mode": "bot", "token": TOKEN, "channel": "#identity"})
+    events.matches_golden("slack", f"{name}.json", KIND.render(event, to).body)
+
+
+def test_a_webhook_posts_to_its_channel(receiver, workspace):
+    outcome = events.send(KIND, events.failed(), hook(receiver))
+    assert outcome.result is Result.DELIVERED
+    assert "user00001@example.com" in json.dumps(workspace.posted)
+
+
+def test_a_bot_posts_to_the_channel_named(receiver, workspace):
+    assert events.send(KIND, events.failed(), bot(receiver)).result is Result.DELIVERED
+    assert workspace.posted[0]["channel"] == "#identity"
+
+
+def test_a_person_is_found_by_e_mail_and_written_to(receiver, workspace):
+    workspace.members["ann+ops@example.com"] = "U0ANN"
+    outcome = events.send(KIND, events.direct("ann+ops@example.com", message="Hello"), bot(receiver))
+    assert outcome.result is Result.DELIVERED
+    assert [message["channel"] for message in workspace.posted] == ["U0ANN"]
+    assert "recipient_email" not in workspace.posted[0]
+
+
+def test_a_person_whom_slack_does_not_know_is_a_refusal_with_its_reason(receiver, workspace):
+    outcome = events.send(KIND, events.direct(message="Hello"), bot(receiver))
+    assert outcome.result is Result.PERMANENT
+    assert "no member with this person's e-mail address" in outcome.reason
+    assert workspace.posted == []
+
+
+def test_a_person_without_e_mail_costs_no_request(receiver, workspace):
+    outcome = events.send(KIND, events.direct("", message="Hello"), bot(receiver))
+    assert (outcome.result, receiver.requests) == (Result.PERMANENT, [])
+
+
+def test_ratelimited_is_retried_no_sooner_than_slack_says(receiver, workspace):
+    workspace.limited = 1
+    outcome = events.send(KIND, events.failed(), bot(receiver))
+    assert (outcome.result, outcome.retry_after, outcome.status) == (Result.RETRYABLE, 30, 429)
+
+
+@pytest.mark.parametrize(
+    ("error", "result"),
+    [
+        ("channel_not_found", Result.PERMANENT),
+        ("invalid_auth", Result.PERMANENT),
+        ("not_in_channel", Result.PERMANENT),
+        ("missing_scope", Result.PERMANENT),
+        ("a_new_error", Result.PERMANENT),
+        ("internal_error", Result.RETRYABLE),
+        ("service_unavailable", Result.RETRYABLE),
+        ("token_revoked", Result.GONE),
+        ("account_inactive", Result.GONE),
+    ],
+)
+def test_an_error_in_a_200_is_no_delivery(receiver, workspace, error, result):
+    workspace.failing = error
+    outcome = events.send(KIND, events.failed(), bot(receiver))
+    assert outcome.result is result
+    assert error in outcome.reason
+
+
+def test_a_200_that_is_not_slacks_api_is_no_delivery(receiver):
+    receiver.script("/api/chat.postMessage", Behaviour(body=b"<html>Sign in to the guest network</html>"))
+    assert events.send(KIND, events.failed(), bot(receiver)).result is Result.RETRYABLE
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "result"),
+    [
+        (400, b"invalid_payload", Result.PERMANENT),
+        (403, b"invalid_token", Result.PERMANENT),
+        (404, b"no_service", Result.GONE),
+        (404, b"channel_not_found", Result.PERMANENT),
+        (410, b"channel_is_archived", Result.PERMANENT),
+        (429, b"", Result.RETRYABLE),
+        (500, b"rollup_error", Result.RETRYABLE),
+        (503, b"<html>upstream</html>", Result.RETRYABLE),
+    ],
+)
+def test_what_an_incoming_webhook_answers(receiver, status, body, result):
+    receiver.script("/hook", Behaviour(status=status, body=body))
+    assert events.send(KIND, events.failed(), hook(receiver, "/hook")).result is result
+
+
+def test_names_are_text_and_nothing_else(receiver, workspace):
+    event = events.failed(
+        [events.user(login) for login in events.HOSTILE], message="<!channel> *b* <http://x|y>"
+    )
+    assert events.send(KIND, event, hook(receiver)).result is Result.DELIVERED
+    (message,) = workspace.posted
+    kinds = {element["type"] for element in _elements(message["blocks"])}
+    # No mention, no link, no broadcast, no emoji, no mrkdwn; the one button is ours.
+    assert kinds == {
+        "header", "plain_text", "rich_text", "rich_text_section", "rich_text_list", "text", "context",
+        "actions", "button",
+    }  # fmt: skip
+    assert not set("<>") & set(message["text"])
+    assert "\u202e" not in json.dumps(message, ensure_ascii=False)
+
+
+def test_the_fallback_text_is_escaped():
+    assert escaped("<!everyone> & co") == "&lt;!everyone&gt; &amp; co"
+
+
+@pytest.mark.parametrize(
+    ("document", "path"),
+    [
+        ({}, "url"),
+        ({"url": "http://hooks.slack.com/services/x"}, "url"),
+        ({"mode": "bot"}, "token"),
+        ({"mode": "bot", "token": "xoxp-user-token"}, "token"),
+        ({"mode": "bot", "token": TOKEN, "channel": "<!here>"}, "channel"),
+        ({"url": "https://hooks.slack.com/services/x", "token": TOKEN}, "token"),
+        ({"url": "https://hooks.slack.com/services/x", "colour": "red"}, "colour"),
+        ({"url": "https://hooks.slack.com/services/x", "timeouts": {"answer": 31}}, "timeouts.answer"),
+    ],
+)
+def test_a_bad_document_names_the_key_that_is_wrong(document, path):
+    with pytest.raises(InvalidDocument) as caught:
+        KIND.clean(document)
+    assert list(caught.value.errors) == [path]
+
+
+def test_the_urls_and_tokens_are_secrets(receiver):
+    secret = "https://hooks.slack.com/services/T0/B0/verysecret"
+    cleaned = KIND.clean({"url": secret})
+    assert cleaned.secrets == {"url": secret}
+    assert "verysecret" not in f"{cleaned}{KIND.describe(cleaned.settings)}"
+
+
+def _elements(value):
+    if isinstance(value, list):
+        for item in value:
+            yield from _elements(item)
+    elif isinstance(value, dict):
+        if "type" in value:
+            yield value
+        for item in value.values():
+            yield from _elements(item)
