@@ -2,9 +2,11 @@
 
 from integrations.targets.base import TargetKind
 from integrations.targets.slack import Slack
+from integrations.targets.teams import Teams
+from integrations.targets.webex import Webex
 from integrations.targets.webhook import Webhook
 
-KINDS: dict[str, TargetKind] = {kind.slug: kind for kind in (Webhook(), Slack())}
+KINDS: dict[str, TargetKind] = {kind.slug: kind for kind in (Webhook(), Slack(), Teams(), Webex())}
 
 
 def get(slug: str) -> TargetKind:

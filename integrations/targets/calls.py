@@ -119,6 +119,10 @@ class FieldsKind:
     def describe(self, settings: Mapping[str, Any]) -> list[tuple[str, str]]:
         return fields.describe(self.form_fields, settings)
 
+    def show(self, body: bytes, target: Target) -> str:
+        """No kind here keeps a secret in the stored bytes: :meth:`attempt` adds what is secret."""
+        return body.decode("utf-8", "replace")
+
     def attempt(self, outgoing: Outgoing, target: Target, call: Call) -> Outcome:
         raise NotImplementedError
 

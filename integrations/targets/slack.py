@@ -18,7 +18,7 @@ from integrations.targets.base import Event, Outgoing, Rendered, Target
 from integrations.targets.calls import Call, FieldsKind, compact, parsed
 from integrations.targets.documents import Reader
 from integrations.targets.fields import TIMES, Field
-from integrations.targets.text import Summary, shortened, summary
+from integrations.targets.text import Summary, fitted, shortened
 
 API = "https://slack.com/api"
 MAX_HEADER = 150
@@ -116,19 +116,7 @@ class Slack(FieldsKind):
             settings["api_url"] = settings["api_url"].rstrip("/")
 
     def render(self, event: Event, target: Target) -> Rendered:
-        said = summary(event)
-        message: dict[str, Any] = {
-            "text": escaped(shortened(said.headline, MAX_FALLBACK)),
-            "blocks": blocks(said),
-            "unfurl_links": False,
-            "unfurl_media": False,
-        }
-        if target.settings["mode"] == "bot":
-            if said.subject == "direct":
-                message[TO] = said.recipient_email
-            else:
-                message["channel"] = target.settings.get("channel", "")
-        return Rendered(compact(message))
+        return Rendered(fitted(event, lambda said: compact(_message(said, target)), self.max_bytes))
 
     def attempt(self, outgoing: Outgoing, target: Target, call: Call) -> Outcome:
         if target.settings["mode"] == "webhook":
@@ -181,6 +169,21 @@ class Slack(FieldsKind):
         return call.outcome(
             answer, result, f"{said} ({error})" if said else f"Slack answered with the error {error}."
         )
+
+
+def _message(said: Summary, target: Target) -> dict[str, Any]:
+    message: dict[str, Any] = {
+        "text": escaped(shortened(said.headline, MAX_FALLBACK)),
+        "blocks": blocks(said),
+        "unfurl_links": False,
+        "unfurl_media": False,
+    }
+    if target.settings["mode"] == "bot":
+        if said.subject == "direct":
+            message[TO] = said.recipient_email
+        else:
+            message["channel"] = target.settings.get("channel", "")
+    return message
 
 
 def _bearer(target: Target) -> dict[str, str]:

@@ -7,7 +7,7 @@ turn the direction of text are taken out here; markup of a destination is made i
 import json
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -138,6 +138,16 @@ def summary(event: Event, *, people: int = 20, characters: int = 3000) -> Summar
         recipient_email=str(recipient.get("email", "")),
         recipient_name=line(str(recipient.get("displayName") or recipient.get("login", "")), MAX_NAME),
     )
+
+
+def fitted(event: Event, make: Callable[[Summary], bytes], most: int) -> bytes:
+    """What ``make`` makes of the fullest summary whose bytes are at most ``most``."""
+    body = b""
+    for people, characters in ((20, 3000), (10, 2000), (5, 1000), (1, 400), (0, 200)):
+        body = make(summary(event, people=people, characters=characters))
+        if len(body) <= most:
+            break
+    return body
 
 
 def line(text: str, most: int = MAX_NAME) -> str:
