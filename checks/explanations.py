@@ -40,7 +40,7 @@ def login_details(
     """The contract's ``loginDetails``: ``{"login", "details": [{"key", "value"}]}`` a user, in the order given.
 
     A value is itself JSON text. ``providersFailingChecks`` comes first; what follows is the check's own.
-    Two queries, however many users.
+    One query, however many users.
     """
     catalogued, settings = get(check.slug), effective_settings(check)
     accounts = _accounts(users)
