@@ -22,6 +22,20 @@ from cii_project.console.check_failing import (
 from cii_project.console.check_head import CheckView
 
 HISTORY_DAYS = 90
+_AXIS = {
+    "ticks": {"color": "#7c8595", "maxRotation": 0, "autoSkip": True, "maxTicksLimit": 7},
+    "border": {"display": False},
+}
+CHART_OPTIONS = {
+    "animation": False,
+    "maintainAspectRatio": False,
+    "interaction": {"mode": "index", "intersect": False},
+    "plugins": {"legend": {"display": False}},
+    "scales": {
+        "x": {**_AXIS, "grid": {"display": False}},
+        "y": {**_AXIS, "beginAtZero": True, "grid": {"color": "#8883"}},
+    },
+}
 
 
 class CheckPage(CheckView):
@@ -82,17 +96,32 @@ class CheckHistory(CheckView):
         days = sorted(by_day)
         return self.page(
             self.head(check)
-            | {"results": results[:50], "days": days, "chart": json.dumps(_chart(days, by_day))}
+            | {
+                "results": results[:50],
+                "days": days,
+                "chart": json.dumps(_chart(days, by_day)),
+                "options": json.dumps(CHART_OPTIONS),
+            }
         )
 
 
 def _chart(days: list[str], by_day: dict[str, CheckResult]) -> dict[str, object]:
     """What Chart.js takes: failing and new users a day."""
+    lines = (("Failing", "failing", "var(--color-primary-500)"), ("New that day", "new", "#f97316"))
     return {
         "labels": days,
         "datasets": [
-            {"label": "Failing", "data": [by_day[day].failing for day in days]},
-            {"label": "New that day", "data": [by_day[day].new for day in days]},
+            {
+                "label": label,
+                "data": [getattr(by_day[day], name) for day in days],
+                "borderColor": colour,
+                "backgroundColor": colour,
+                "borderWidth": 2,
+                "pointRadius": 0 if len(days) > 1 else 3,
+                "pointHitRadius": 12,
+                "tension": 0.25,
+            }
+            for label, name, colour in lines
         ],
     }
 

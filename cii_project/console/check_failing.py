@@ -32,6 +32,7 @@ SORTS: dict[str, tuple[str, tuple[str, ...]]] = {
 EXPORT_CHUNK = 1000
 # Sorts behind every text with the same beginning, in byte order and in ICU's: U+FFFF is the highest.
 _LAST = "\uffff"
+_ACRONYMS = frozenset({"mfa", "hr", "id", "ip"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +132,10 @@ def reasons(item: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def label_of(key: str) -> str:
-    """``lastSignIn`` → ``Last sign in``."""
-    spaced = "".join(f" {char.lower()}" if char.isupper() else char for char in key)
-    return spaced.strip().capitalize()
+    """``lastSignIn`` → ``Last sign in``, ``sourcesWithoutMfa`` → ``Sources without MFA``."""
+    words = "".join(f" {char.lower()}" if char.isupper() else char for char in key).split()
+    first, *rest = [word.upper() if word in _ACRONYMS else word for word in words] or [""]
+    return " ".join([first if first.isupper() else first.capitalize(), *rest])
 
 
 def text_of(value: Any) -> str:

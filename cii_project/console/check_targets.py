@@ -17,9 +17,9 @@ from notifications.models import Audience, Subscription
 from notifications.services import send_current, subscribe, unsubscribe
 
 AUDIENCE_LABELS = {
-    Audience.LIST: "The list of newly failing users",
-    Audience.USER: "Each failing user",
-    Audience.MANAGER: "Each failing user's manager",
+    Audience.LIST: "the list of users",
+    Audience.USER: "each user",
+    Audience.MANAGER: "each manager",
 }
 
 
