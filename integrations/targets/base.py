@@ -28,7 +28,7 @@ class Target:
     name: str
     short_id: str
     kind: str
-    settings: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(repr=False)  # a URL in it may hold a secret of its receiver's
     secrets: Mapping[str, Any] = field(repr=False, default_factory=dict)
     signing_secrets: Sequence[str] = field(repr=False, default=())
 
@@ -53,7 +53,7 @@ class Outgoing:
 class Cleaned:
     """A validated document in two parts, for ``Integration.settings`` and, sealed, ``Integration.sealed``."""
 
-    settings: dict[str, Any]
+    settings: dict[str, Any] = field(repr=False)
     secrets: dict[str, Any] = field(repr=False)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, ClassVar
+from urllib.parse import quote_plus
 
 from integrations import authorization, http, outcomes, signing, tls
 from integrations.outcomes import Outcome, Result
@@ -106,7 +107,7 @@ class Webhook:
     def send(self, outgoing: Outgoing, target: Target) -> Outcome:
         start = monotonic()
         auth = authorization.of(target)
-        secrets = secret_texts(target.secrets)
+        secrets = _hidden(target)
         try:
             answer = self._call(outgoing, target, auth)
             if answer.status in (401, 407) and isinstance(auth, authorization.OAuthClientCredentials):
@@ -262,6 +263,13 @@ def _described(given: Mapping[str, Any], prefix: str) -> list[tuple[str, str]]:
             )
         )
     ]
+
+
+def _hidden(target: Target) -> list[str]:
+    """What a receiver could echo and nobody may read: secrets, as they are and as a URL holds them, and URLs' queries."""
+    texts = secret_texts(target.secrets)
+    urls = (target.settings["url"], target.settings["authorization"].get("endpoint", ""))
+    return [*texts, *map(quote_plus, texts), *(url.partition("?")[2] for url in urls)]
 
 
 def _without_query(url: str) -> str:
