@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 # A worker stays for what becomes due within so many seconds; the sweep takes care of the rest.
 LINGER = timedelta(seconds=10)
+# A target whose sends take longer than this, in seconds, gets its equal part of the pool and no more.
+PROMPT = 1.0
 RECORD_EVERY = 0.1
 RECORD_AT = 128
 CLAIM_EVERY = 0.1
@@ -133,6 +135,24 @@ class Senders:
             thread.join(timeout=0.1 if self.busy else 5)
 
 
+class Prompt:
+    """How many sends of each target came back promptly within the last second or two."""
+
+    def __init__(self) -> None:
+        self.before: Counter[int] = Counter()
+        self.now: Counter[int] = Counter()
+        self.since = time.monotonic()
+
+    def note(self, sent: Sent) -> None:
+        if (sent.ended_at - sent.started_at).total_seconds() < PROMPT:
+            self.now[sent.claimed.integration_id] += 1
+
+    def counts(self) -> Counter[int]:
+        if time.monotonic() - self.since > 1:
+            self.before, self.now, self.since = self.now, Counter(), time.monotonic()
+        return self.before + self.now
+
+
 # --- The worker -------------------------------------------------------------------------------------
 class Dispatcher:
     """One dispatch task: works while anything is due or soon will be, for ``seconds`` at most."""
@@ -144,6 +164,7 @@ class Dispatcher:
         self.senders = Senders(in_flight)
         self.held: dict[UUID, Claimed] = {}
         self.held_by: Counter[int] = Counter()
+        self.prompt = Prompt()
         self.results: list[Sent] = []
         self.unsent: list[Claimed] = []
         self.targets: dict[int, tuple[float, datetime, TargetKind, Target]] = {}
@@ -201,7 +222,7 @@ class Dispatcher:
     def _claim(self) -> None:
         now = timezone.now()
         waiting = leasing.queues()
-        claimed = leasing.claim(waiting, self.held_by, self.in_flight, now)
+        claimed = leasing.claim(waiting, self.held_by, self.in_flight, now, self.prompt.counts())
         ready = [at for waits in waiting if (at := waits.ready_at(now))]
         self.next_ready = min(ready, default=None)
         self.claimed_at = time.monotonic()
@@ -254,6 +275,7 @@ class Dispatcher:
                 del self.held_by[claimed.integration_id]
             if isinstance(result, Sent):
                 self.results.append(result)
+                self.prompt.note(result)
             else:
                 self.unsent.append(result)
 

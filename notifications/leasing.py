@@ -120,12 +120,16 @@ def queues(*, only: QuerySet[Integration] | None = None) -> list[Queue]:
 
 
 def wishes(
-    waiting: Sequence[Queue], sending: Mapping[int, int], held: Mapping[int, int], now: datetime
+    waiting: Sequence[Queue],
+    sending: Mapping[int, int],
+    held: Mapping[int, int],
+    proven: Mapping[int, int],
+    now: datetime,
 ) -> dict[int, Wish]:
     """What each target asks of this worker's pool.
 
-    ``sending``: deliveries under way over all workers; ``held``: those of this worker. An open breaker
-    lets one probe through once its pause is over.
+    ``sending``: deliveries under way over all workers; ``held`` and ``proven``: this worker's, see
+    :class:`Wish`. An open breaker lets one probe through once its pause is over.
     """
     asked = {}
     for queue in waiting:
@@ -137,13 +141,19 @@ def wishes(
         if queue.next_due is None or queue.next_due > now:
             room = 0
         healthy = queue.consecutive_failures == 0 and queue.breaker_until is None
-        asked[queue.id] = Wish(held.get(queue.id, 0), max(0, room), healthy)
+        asked[queue.id] = Wish(held.get(queue.id, 0), max(0, room), healthy, proven.get(queue.id, 0))
     for target, count in held.items():
         asked.setdefault(target, Wish(count, 0, healthy=True))
     return asked
 
 
-def claim(waiting: Sequence[Queue], held: Mapping[int, int], in_flight: int, now: datetime) -> list[Claimed]:
+def claim(
+    waiting: Sequence[Queue],
+    held: Mapping[int, int],
+    in_flight: int,
+    now: datetime,
+    proven: Mapping[int, int] | None = None,
+) -> list[Claimed]:
     """Take due deliveries of the ``waiting`` targets, fairly, within every limit."""
     ids = [queue.id for queue in waiting if queue.next_due and queue.next_due <= now]
     if not ids:
@@ -158,9 +168,9 @@ def claim(waiting: Sequence[Queue], held: Mapping[int, int], in_flight: int, now
         locked = [Queue(**row, next_due=next_due[row["id"]]) for row in rows.order_by("id").values(*COLUMNS)]
         under_way = Delivery.objects.filter(state=SENDING, integration_id__in=[queue.id for queue in locked])
         sending = dict(under_way.values_list("integration_id").annotate(Count("id")).order_by())
-        shares = sharing.share_out(wishes(locked, sending, held, now), in_flight)
+        shares = sharing.share_out(wishes(locked, sending, held, proven or {}, now), in_flight)
         for queue in locked:
-            if shares[queue.id]:
+            if shares.get(queue.id, 0):
                 claimed += _take(queue, shares[queue.id], lease, until, now)
         Delivery.objects.filter(id__in=[delivery.id for delivery in claimed]).update(
             state=Delivery.State.SENDING, lease=lease, lease_until=until

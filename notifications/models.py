@@ -198,7 +198,6 @@ class Delivery(models.Model):
         ]
         indexes = [
             models.Index(fields=["integration", "due_at"], condition=Q(state="due"), name="delivery_due"),
-            models.Index(fields=["lease_until"], condition=Q(state="sending"), name="delivery_sending"),
             models.Index(fields=["finished_at"], condition=Q(body__isnull=False), name="delivery_body"),
             models.Index(fields=["state", "-created_at", "-id"]),
             models.Index(fields=["integration", "-created_at", "-id"]),

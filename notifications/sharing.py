@@ -13,21 +13,27 @@ BURST = timedelta(milliseconds=100)
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A target with due deliveries: how many of its sends this worker holds, and how many more it may."""
+    """A target with due deliveries.
+
+    ``held``: its sends that this worker has under way; ``room``: how many more its limits allow;
+    ``proven``: how many came back promptly of late, which is what it may have beyond its part.
+    """
 
     held: int
     room: int
     healthy: bool
+    proven: int = 0
 
 
 def share_out(wishes: Mapping[int, Wish], in_flight: int) -> dict[int, int]:
     """How many more deliveries each target gets; the sum never takes the pool over ``in_flight``.
 
-    Every target is entitled to an equal part of the pool. What others do not want goes to the healthy
-    ones, a round at a time, but for a sixteenth that stays free, so that a target which becomes due
-    while another one hangs finds room at once. A target that is failing gets its equal part at most,
-    and no more than a quarter of the pool.
+    Every target is entitled to an equal part of the pool. What others do not want goes to those that have
+    proven to answer (so a hanging one never grows beyond its part), but for a sixteenth that stays free:
+    a target which becomes due while others are busy finds room at once. A target that is failing gets its
+    equal part at most, and no more than a quarter of the pool.
     """
+    wishes = {target: wish for target, wish in wishes.items() if wish.room or wish.held}
     given = dict.fromkeys(wishes, 0)
     free = in_flight - sum(wish.held for wish in wishes.values())
     spare = in_flight // 16
@@ -46,7 +52,7 @@ def share_out(wishes: Mapping[int, Wish], in_flight: int) -> dict[int, int]:
         grant(target, part if wish.healthy else part_of_failing, keep=0)
     for target in sorted(wishes, key=lambda target: wishes[target].held):
         if wishes[target].healthy:
-            grant(target, in_flight, keep=spare)
+            grant(target, part + wishes[target].proven, keep=spare)
     return given
 
 

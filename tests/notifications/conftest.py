@@ -8,9 +8,11 @@ from django.utils import timezone
 
 from checks.models import Account, Check, Source, User
 from checks.services import sync_catalogue
+from integrations import http
 from integrations.models import Integration
 from integrations.services import save_integration
 from notifications import bell
+from notifications.models import Delivery, Event
 from tests.receiver import Receiver
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -20,6 +22,7 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 def receiver() -> Iterator[Receiver]:
     with Receiver() as receiver:
         yield receiver
+        http.close_idle()
 
 
 @pytest.fixture
@@ -82,5 +85,28 @@ def webhook(db: None, receiver: Receiver) -> Callable[..., Integration]:
             **options.pop("document", {}),
         }
         return save_integration(name=name, kind="webhook", document=document, **options).integration
+
+    return make
+
+
+@pytest.fixture
+def deliveries(no_mfa: Check) -> Callable[..., list[Delivery]]:
+    """Makes due deliveries of a target, with bytes of their own, without a run."""
+
+    def make(integration: Integration, count: int = 1, **values: object) -> list[Delivery]:
+        now = timezone.now()
+        event = Event.objects.create(origin="current", check_ref=no_mfa, created_at=now)
+        return Delivery.objects.bulk_create(
+            Delivery(
+                event=event,
+                integration=integration,
+                batch=number,
+                batches=count,
+                body=b'{"number":%d}' % number,
+                created_at=now,
+                **{"due_at": now, **values},
+            )
+            for number in range(1, count + 1)
+        )
 
     return make

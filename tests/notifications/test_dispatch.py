@@ -1,0 +1,391 @@
+"""The worker against a real, misbehaving receiver: what is sent, kept, retried, ended and recorded."""
+
+import json
+import threading
+import time
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from django.core import mail
+from django.db import connection, connections
+from django.utils import timezone
+
+from integrations import services as integrations
+from integrations.models import Integration
+from integrations.targets.webhook import Webhook
+from notifications import dispatch, leasing, services
+from notifications.models import Attempt, Delivery
+from tests.receiver import Behaviour
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def work(seconds=3.0, in_flight=16):
+    return dispatch.dispatch(seconds=seconds, in_flight=in_flight)
+
+
+def ids(receiver, path="/hook"):
+    return [request.header("webhook-id") for request in receiver.of(path)]
+
+
+def states():
+    return Counter(Delivery.objects.values_list("state", flat=True))
+
+
+# --- The contract's table of answers ----------------------------------------------------------------
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_2xx_is_delivered(status, webhook, receiver, deliveries, bells):
+    receiver.script("/hook", Behaviour(status=status))
+    (delivery,) = deliveries(webhook())
+    work()
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.status_code, delivery.attempts) == ("delivered", status, 1)
+    assert delivery.delivered_at == delivery.finished_at
+    assert delivery.due_at is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Behaviour(status=status) for status in (408, 425, 429, 500, 503)]
+    + [Behaviour(close="reset"), Behaviour(close="after")],
+    ids=["408", "425", "429", "500", "503", "reset", "hang-up"],
+)
+def test_what_may_pass_is_tried_again_with_the_same_id_and_bytes(
+    answer, webhook, receiver, deliveries, bells, monkeypatch
+):
+    monkeypatch.setattr("notifications.recording.random.random", lambda: 0.01)
+    receiver.script("/hook", [answer, Behaviour(status=200)])
+    (delivery,) = deliveries(webhook())
+    work()
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.attempts) == ("delivered", 2)
+    first, second = receiver.of("/hook")
+    assert first.body == second.body == bytes(delivery.body)
+    assert first.header("webhook-id") == second.header("webhook-id") == str(delivery.id)
+    assert list(delivery.log.order_by("number").values_list("number", "outcome")) == [
+        (1, "retryable"),
+        (2, "delivered"),
+    ]
+
+
+@pytest.mark.parametrize("status", [301, 302, 400, 401, 403, 404, 422])
+def test_a_refusal_is_a_dead_letter_at_once(status, webhook, receiver, deliveries, bells):
+    receiver.script("/hook", Behaviour(status=status))
+    (delivery,) = deliveries(webhook())
+    work()
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.attempts, delivery.status_code) == ("dead", 1, status)
+    assert str(status) in delivery.reason
+    assert len(receiver.requests) == 1
+
+
+def test_410_disables_the_target_tells_its_owner_and_keeps_the_rest(webhook, receiver, deliveries, bells):
+    receiver.script("/hook", Behaviour(status=410))
+    target = webhook(owner_email="owner@example.com")
+    deliveries(target, 3, due_at=timezone.now() + timedelta(hours=1))
+    first = Delivery.objects.first()
+    Delivery.objects.filter(id=first.id).update(due_at=timezone.now())
+    work()
+    target.refresh_from_db()
+    assert target.state == "disabled"
+    assert "410" in target.state_reason
+    assert [message.to for message in mail.outbox] == [["owner@example.com"]]
+    leasing.bury_disabled(timezone.now())
+    assert states() == {"dead": 3}
+    assert len(receiver.requests) == 1
+
+
+def test_retry_after_is_honoured(webhook, receiver, deliveries, bells):
+    receiver.script("/hook", Behaviour(status=429, headers=[("Retry-After", "600")]))
+    (delivery,) = deliveries(webhook())
+    work()
+    delivery.refresh_from_db()
+    wait = delivery.due_at - timezone.now()
+    assert timedelta(seconds=590) < wait < timedelta(seconds=601)
+
+
+def test_exhausted_retries_are_a_dead_letter_that_can_be_replayed(webhook, receiver, deliveries, bells):
+    receiver.script("/hook", [Behaviour(status=500), Behaviour(status=200)])
+    (delivery,) = deliveries(webhook(limits={"max_attempts": 1}))
+    work()
+    delivery.refresh_from_db()
+    assert delivery.state == "dead"
+    services.replay(delivery)
+    work()
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.replays, delivery.attempts) == ("delivered", 1, 1)
+    assert ids(receiver) == [str(delivery.id)] * 2
+    assert receiver.requests[0].body == receiver.requests[1].body
+    assert list(delivery.log.order_by("number").values_list("number", flat=True)) == [1, 2]
+
+
+def test_an_error_of_our_own_is_retried_and_not_held_against_the_target(
+    webhook, receiver, deliveries, bells, monkeypatch
+):
+    def broken(self, outgoing, target):
+        raise ValueError(f"secret {target.secrets}")
+
+    monkeypatch.setattr(Webhook, "send", broken)
+    target = webhook()
+    (delivery,) = deliveries(target)
+    work(seconds=0.5)
+    attempt = Attempt.objects.order_by("number").first()
+    assert attempt.outcome == "ours"
+    assert attempt.reason.startswith("An error of our own: ValueError at test_dispatch.py")
+    assert "sesame" not in attempt.reason
+    delivery.refresh_from_db()
+    assert delivery.state == "due"
+    target.refresh_from_db()
+    assert (target.consecutive_failures, target.failing_since) == (0, None)
+
+
+# --- Waiting ----------------------------------------------------------------------------------------
+def test_a_paused_targets_deliveries_wait_and_go_when_it_resumes(webhook, receiver, deliveries, bells):
+    target = webhook()
+    integrations.pause(target)
+    deliveries(target, 3)
+    work(seconds=1)
+    assert states() == {"due": 3}
+    assert not receiver.requests
+    integrations.resume(target)
+    work()
+    assert states() == {"delivered": 3}
+
+
+def test_a_hanging_target_delays_no_other(webhook, receiver, deliveries, bells):
+    receiver.script("/slow", Behaviour(delay=2.5))
+    slow, quick = webhook("slow", "/slow"), webhook("quick", "/quick")
+    deliveries(slow, 40)
+    deliveries(quick, 40)
+    worker = threading.Thread(target=_work_and_close, args=(1.0, 8))
+    worker.start()
+    began = time.monotonic()
+    while len(receiver.of("/quick")) < 40 and time.monotonic() - began < 2.4:
+        time.sleep(0.02)
+    assert len(receiver.of("/quick")) == 40
+    assert len(receiver.of("/slow")) <= 4
+    worker.join()
+    assert Delivery.objects.filter(integration=quick, state="delivered").count() == 40
+
+
+def test_a_delivery_that_becomes_due_soon_is_waited_for(webhook, receiver, deliveries, bells):
+    deliveries(webhook(), due_at=timezone.now() + timedelta(seconds=1))
+    work(seconds=5)
+    assert states() == {"delivered": 1}
+
+
+def test_what_is_due_later_is_left_to_the_sweep(webhook, receiver, deliveries, bells):
+    deliveries(webhook(), due_at=timezone.now() + timedelta(seconds=40))
+    began = time.monotonic()
+    work(seconds=5)
+    assert time.monotonic() - began < 2
+    assert states() == {"due": 1}
+
+
+def test_work_that_is_left_rings_for_a_successor(webhook, receiver, deliveries, bells):
+    receiver.script("/hook", Behaviour(delay=0.3))
+    deliveries(webhook(), 20)
+    work(seconds=0.2, in_flight=2)
+    assert 0 < states()["due"] < 20
+    assert ("notifications.tasks.dispatch_due",) in bells
+
+
+# --- Limits -----------------------------------------------------------------------------------------
+def test_a_rate_spreads_the_sends(webhook, receiver, deliveries, bells):
+    deliveries(webhook(limits={"per_second": 20}), 11)
+    work(seconds=5)
+    times = sorted(request.at for request in receiver.requests)
+    assert len(times) == 11
+    assert times[-1] - times[0] > 0.35
+
+
+def test_concurrency_bounds_the_sends_under_way(webhook, receiver, deliveries, bells):
+    under_way, most, lock = [0], [0], threading.Lock()
+
+    def answer(request):
+        with lock:
+            under_way[0] += 1
+            most[0] = max(most[0], under_way[0])
+        time.sleep(0.05)
+        with lock:
+            under_way[0] -= 1
+        return Behaviour()
+
+    receiver.script("/hook", answer)
+    deliveries(webhook(limits={"concurrency": 3}), 12)
+    work(seconds=5)
+    assert states() == {"delivered": 12}
+    assert most[0] == 3
+
+
+def test_the_breaker_opens_probes_with_one_and_closes_without_losing_any(
+    webhook, receiver, deliveries, bells, settings, monkeypatch
+):
+    settings.BREAKER_FAILURES = 3
+    monkeypatch.setattr("notifications.recording.random.random", lambda: 0.0)
+    receiver.script("/hook", [Behaviour(status=503)] * 4 + [Behaviour()])
+    target = webhook(limits={"concurrency": 1})
+    deliveries(target, 5)
+
+    def pause_is_over():
+        Integration.objects.update(breaker_until=timezone.now())
+
+    work()
+    target.refresh_from_db()
+    assert len(receiver.requests) == 3
+    assert timedelta(seconds=20) < target.breaker_until - timezone.now() <= timedelta(seconds=30)
+    assert states() == {"due": 5}
+    pause_is_over()
+    work()
+    target.refresh_from_db()
+    assert len(receiver.requests) == 4  # the probe, alone
+    assert target.breaker_until - timezone.now() > timedelta(seconds=50)
+    assert sum(Delivery.objects.values_list("attempts", flat=True)) == 4  # waiting uses up none
+    pause_is_over()
+    work()
+    target.refresh_from_db()
+    assert target.breaker_until is None
+    assert states() == {"delivered": 5}
+    assert len(receiver.requests) == 9
+
+
+# --- Leases -----------------------------------------------------------------------------------------
+def test_a_lost_lease_is_on_record_and_the_delivery_goes_again_with_the_same_id(
+    webhook, receiver, deliveries, bells, monkeypatch
+):
+    monkeypatch.setattr("notifications.recording.random.random", lambda: 0.0)
+    (delivery,) = deliveries(webhook())
+    past = timezone.now() - timedelta(seconds=1)
+    Delivery.objects.update(state="sending", lease="of-a-killed-worker", lease_until=past, due_at=None)
+    work()
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.attempts) == ("delivered", 2)
+    assert list(delivery.log.order_by("number").values_list("outcome", flat=True)) == ["ours", "delivered"]
+    assert ids(receiver) == [str(delivery.id)]
+
+
+def test_a_live_lease_keeps_everybody_else_away(webhook, receiver, deliveries, bells):
+    deliveries(webhook())
+    soon = timezone.now() + timedelta(minutes=1)
+    Delivery.objects.update(state="sending", lease="of-another", lease_until=soon)
+    work(seconds=0.5)
+    assert not receiver.requests
+
+
+def test_a_result_that_comes_after_the_lease_was_lost_changes_nothing(webhook, receiver, deliveries, bells):
+    (delivery,) = deliveries(webhook())
+
+    def answer(request):
+        # Meanwhile the lease runs out and another worker takes over.
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE notifications_delivery SET lease = 'of-another'")
+        connection.close()
+        return Behaviour()
+
+    receiver.script("/hook", answer)
+    work(seconds=0.5)
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.lease) == ("sending", "of-another")
+    assert delivery.log.get().outcome == "delivered"
+
+
+def test_a_lease_that_is_half_over_starts_no_send(webhook, receiver, deliveries, bells, settings):
+    target = webhook()
+    (delivery,) = deliveries(target)
+    (claimed,) = leasing.claim(leasing.queues(), {}, 8, timezone.now())
+    settings.LEASE_SECONDS = 10_000
+    job = dispatch.Job(claimed, Webhook(), integrations.target_of(target))
+    assert dispatch.attempt(job) is claimed
+    leasing.give_back([claimed])
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.attempts, delivery.lease) == ("due", 0, "")
+    assert not receiver.requests
+
+
+def test_a_test_message_whose_sender_died_is_not_sent_behind_peoples_backs(
+    webhook, receiver, deliveries, bells
+):
+    (delivery,) = deliveries(webhook())
+    delivery.event.origin = "test"
+    delivery.event.save()
+    past = timezone.now() - timedelta(seconds=1)
+    Delivery.objects.update(state="sending", lease="gone", lease_until=past)
+    work(seconds=0.5)
+    delivery.refresh_from_db()
+    assert delivery.state == "dead"
+    assert not receiver.requests
+
+
+# --- Several workers --------------------------------------------------------------------------------
+def _work_and_close(seconds, in_flight):
+    try:
+        work(seconds, in_flight)
+    finally:
+        connections.close_all()
+
+
+def _two_workers(receiver, webhook, deliveries):
+    receiver.script("/hook", Behaviour(delay=0.01))
+    targets = [webhook(f"target-{number}", f"/hook/{number}") for number in range(4)]
+    for target in targets:
+        deliveries(target, 100)
+    workers = [threading.Thread(target=_work_and_close, args=(20.0, 16)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert states() == {"delivered": 400}
+    counted = Counter(request.header("webhook-id") for request in receiver.requests)
+    assert set(counted.values()) == {1}
+    assert len(counted) == 400
+    assert Attempt.objects.count() == 400
+
+
+@pytest.mark.postgres
+def test_two_workers_at_once_send_each_delivery_once(webhook, receiver, deliveries, bells):
+    _two_workers(receiver, webhook, deliveries)
+
+
+def test_every_attempt_is_logged_with_what_came_back(webhook, receiver, deliveries, bells):
+    receiver.script(
+        "/hook", Behaviour(status=400, body=b"no such \x00 thing", headers=[("X-Why", "because")])
+    )
+    deliveries(webhook())
+    work()
+    attempt = Attempt.objects.get()
+    assert attempt.status_code == 400
+    assert attempt.response_body.startswith("no such")
+    assert {name.lower(): value for name, value in attempt.response_headers.items()}["x-why"] == "because"
+    assert attempt.worker
+    assert "sesame" not in json.dumps(attempt.response_headers)
+
+
+def test_a_healthy_target_says_when_it_last_succeeded_and_a_failing_one_since_when(
+    webhook, receiver, deliveries, bells
+):
+    target = webhook()
+    deliveries(target)
+    work()
+    target.refresh_from_db()
+    assert target.last_success_at
+    assert target.failing_since is None
+    receiver.script("/hook", Behaviour(status=404))
+    deliveries(target)
+    work()
+    target.refresh_from_db()
+    assert target.failing_since
+    assert "404" in target.last_reason
+
+
+def test_the_queries_for_due_and_leased_deliveries_use_the_partial_indexes(webhook, deliveries, bells):
+    deliveries(webhook(), 5)
+    due = Delivery.objects.filter(integration_id=1, state=leasing.DUE, due_at__lte=timezone.now())
+    if connection.vendor == "sqlite":
+        assert "delivery_due" in due.order_by("due_at").explain()
+        assert "delivery_due" in Integration.objects.annotate(n=leasing._first_due()).explain()
+    else:
+        with connection.cursor() as cursor:
+            cursor.execute("SET enable_seqscan = off")
+            cursor.execute("ANALYZE notifications_delivery")
+        assert "delivery_due" in due.order_by("due_at").explain()
