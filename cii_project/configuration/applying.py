@@ -131,7 +131,8 @@ class _Applying:
         named |= {
             SCHEDULE[key]: (f"schedule.{key}", value) for key, value in schedule.items() if key in SCHEDULE
         }
-        row = Configuration.load()
+        Configuration.load()
+        row = Configuration.objects.get()  # as the database types it, also where it was just made
         changed: dict[str, Any] = {}
         for name, (path, value) in named.items():
             model_field = Configuration._meta.get_field(name)
@@ -143,8 +144,9 @@ class _Applying:
             if cleaned != getattr(row, name):
                 changed[name] = cleaned
                 self.report.changes.append(f"{path}: {value}")
-        at, zone = changed.pop("run_time", row.run_time), changed.pop("run_zone", row.run_zone)
-        notification_services.update_schedule(at, zone)
+        if changed.keys() & set(SCHEDULE.values()):
+            at, zone = changed.pop("run_time", row.run_time), changed.pop("run_zone", row.run_zone)
+            notification_services.update_schedule(at, zone)
         if changed:
             Configuration.objects.filter(pk=row.pk).update(**changed)
 
@@ -184,7 +186,7 @@ class _Applying:
         if len(self.problems.found) == before:
             with self._errors_at(path):
                 self._save(item, name, str(kind), limits, stored)
-        if len(self.problems.found) > before:
+        if self.problems.below(path):
             self.broken.add(name.casefold())
 
     def _save(

@@ -32,6 +32,9 @@ class Problems:
     def add(self, path: str, text: str) -> None:
         self.found.setdefault(path, text)
 
+    def below(self, path: str) -> bool:
+        return any(found == path or found.startswith(f"{path}.") for found in self.found)
+
     def raise_if_any(self) -> None:
         if self.found:
             raise ConfigurationErrors(self.found)

@@ -198,6 +198,9 @@ class Demonstration:
             self.say(
                 f"{received.repeats} events came more than once, with the same id: a receiver drops those."
             )
+        if received.rejected:
+            text = "requests in all were refused and sent again: a receiver that starts anew knows no older token."
+            self.say(f"{received.rejected} {text}")
         if found := result.disagreements(rows, received):
             raise DemonstrationFailed("The counts do not agree:\n" + "\n".join(f"  {text}" for text in found))
         total = len(received.users)

@@ -1,0 +1,259 @@
+"""setup, run_checks, schema, rotate_keys, retention, replay: what they do and how they end."""
+
+import json
+import uuid
+from datetime import timedelta
+
+import pytest
+from cryptography.fernet import Fernet
+from django.contrib.auth.models import Group
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+from django_q.models import Schedule
+from jsonschema import Draft202012Validator
+
+from checks import services as check_services
+from checks.accounts import import_accounts
+from checks.catalogue import CATALOGUE
+from checks.models import Check, Finding, Run, Source
+from integrations import sealing
+from integrations.models import Integration
+from integrations.services import save_integration, target_of
+from notifications import services
+from notifications.models import Attempt, Configuration, Delivery, Event
+
+pytestmark = pytest.mark.django_db
+
+RECORDS = [
+    {
+        "login": "ann",
+        "email": "ann@example.com",
+        "status": "active",
+        "mfa_enabled": False,
+        "created_at": "2020-01-01",
+    },
+    {
+        "login": "bob",
+        "email": "bob@example.com",
+        "status": "active",
+        "mfa_enabled": True,
+        "created_at": "2020-01-01",
+    },
+]
+
+
+@pytest.fixture
+def users():
+    check_services.sync_catalogue()
+    source = Source.objects.create(slug="okta", name="Okta", provider="OKTA")
+    import_accounts(enumerate(RECORDS, start=1), source=source)
+
+
+@pytest.fixture
+def webhook():
+    document = {
+        "url": "https://hook.example.com/in",
+        "authorization": {"type": "basic", "username": "u", "password": "a-password"},
+    }
+    return save_integration(name="soar", kind="webhook", document=document).integration
+
+
+def run(*arguments, **options):
+    call_command("run_checks", *arguments, **options)
+
+
+class TestSetup:
+    def test_a_second_time_changes_nothing(self):
+        call_command("setup", verbosity=0)
+        before = {
+            model: list(model.objects.order_by("pk").values())
+            for model in (Check, Group, Schedule, Configuration, Group.permissions.through)
+        }
+        call_command("setup", verbosity=0)
+        assert all(list(model.objects.order_by("pk").values()) == rows for model, rows in before.items())
+
+    def test_the_catalogue_the_groups_and_the_schedules_are_there(self, capsys):
+        call_command("setup", verbosity=0)
+        assert set(Check.objects.values_list("slug", flat=True)) == set(CATALOGUE)
+        assert {"Viewer", "Operator", "Engineer"} <= set(Group.objects.values_list("name", flat=True))
+        assert "notifications.tasks.sweep" in Schedule.objects.values_list("func", flat=True)
+        assert "30 checks" in capsys.readouterr().out
+
+    def test_a_viewer_changes_nothing_and_nobody_edits_schedules(self):
+        call_command("setup", verbosity=0)
+        permissions = {
+            group.name: set(group.permissions.values_list("codename", flat=True))
+            for group in Group.objects.all()
+        }
+        assert all(name.startswith("view_") for name in permissions["Viewer"])
+        assert permissions["Viewer"] < permissions["Operator"] < permissions["Engineer"]
+        assert not [name for name in permissions["Engineer"] if "schedule" in name]
+
+    def test_what_a_person_has_set_stays(self):
+        call_command("setup", verbosity=0)
+        Check.objects.filter(slug="no-mfa").update(severity="low", enabled=False)
+        call_command("setup", verbosity=0)
+        check = Check.objects.get(slug="no-mfa")
+        assert (check.severity, check.enabled) == ("low", False)
+
+
+class TestRunChecks:
+    def test_it_evaluates_and_prints_a_table(self, users, capsys):
+        run()
+        printed = capsys.readouterr().out
+        assert "no-mfa" in printed
+        assert "30 checks:" in printed
+        assert Finding.objects.filter(check_ref__slug="no-mfa").count() == 1
+
+    def test_json_is_all_that_stdout_holds(self, users, capsys):
+        run("no-mfa", format="json")
+        document = json.loads(capsys.readouterr().out)
+        assert document["state"] == "succeeded"
+        (row,) = document["checks"]
+        assert {
+            "check": "no-mfa",
+            "evaluated": 2,
+            "failing": 1,
+            "new": 1,
+            "resolved": 0,
+            "error": "",
+        }.items() <= row.items()
+
+    def test_a_dry_run_writes_nothing(self, users, capsys):
+        run("no-mfa", dry_run=True, format="json")
+        assert json.loads(capsys.readouterr().out)["checks"][0]["new"] == 1
+        assert not Run.objects.exists()
+        assert not Finding.objects.exists()
+
+    @pytest.mark.parametrize("notify", [True, False])
+    def test_notifications_are_planned_unless_told_otherwise(self, users, webhook, notify):
+        services.subscribe(Check.objects.get(slug="no-mfa"), webhook)
+        run(no_notify=not notify)
+        assert Delivery.objects.count() == int(notify)
+
+    def test_an_unknown_check_ends_with_two_and_a_suggestion(self, users):
+        with pytest.raises(CommandError, match="Did you mean no-mfa") as caught:
+            run("no-mfaa")
+        assert caught.value.returncode == 2
+
+    def test_a_run_under_way_ends_with_two(self, users):
+        check_services.request_run(trigger="person")
+        with pytest.raises(CommandError) as caught:
+            run()
+        assert caught.value.returncode == 2
+
+    def test_a_check_that_cannot_run_ends_with_one_and_the_others_run(self, users, monkeypatch, capsys):
+        def broken(self, s, now):
+            raise RuntimeError("boom")
+
+        monkeypatch.setattr(type(CATALOGUE["no-mfa"]), "fails", broken)
+        with pytest.raises(SystemExit) as caught:
+            run(format="json")
+        assert caught.value.code == 1
+        document = json.loads(capsys.readouterr().out)
+        assert document["state"] == "partial"
+        assert [row["check"] for row in document["checks"] if row["error"]] == ["no-mfa"]
+
+
+class TestSchema:
+    @pytest.mark.parametrize("detail_type", ["FAILED_CHECK", "DIRECT_MESSAGE", "WebhookTest"])
+    def test_it_prints_a_schema_of_2020_12(self, detail_type, capsys):
+        call_command("schema", detail_type)
+        document = json.loads(capsys.readouterr().out)
+        assert document["$schema"].endswith("2020-12/schema")
+        Draft202012Validator.check_schema(document)
+
+    def test_without_a_name_it_prints_all(self, capsys):
+        call_command("schema")
+        assert set(json.loads(capsys.readouterr().out)) == {"FAILED_CHECK", "DIRECT_MESSAGE", "WebhookTest"}
+
+    def test_an_unknown_one_gets_a_suggestion(self):
+        with pytest.raises(CommandError, match="Did you mean FAILED_CHECK"):
+            call_command("schema", "FAILED_CHECKS")
+
+
+class TestRotateKeys:
+    def test_secrets_open_with_the_new_key_alone_afterwards(self, webhook, settings, capsys):
+        new, old = Fernet.generate_key().decode(), settings.FIELD_KEYS
+        settings.FIELD_KEYS = [new, *old]
+        call_command("rotate_keys")
+        assert "2 secrets" in capsys.readouterr().out  # the password, the signing secret
+        settings.FIELD_KEYS = [new]
+        assert target_of(Integration.objects.get()).secrets["authorization"]["password"] == "a-password"
+        settings.FIELD_KEYS = old
+        with pytest.raises(sealing.Unsealable):
+            target_of(Integration.objects.get())
+
+    def test_without_the_old_key_it_says_what_is_missing(self, webhook, settings):
+        settings.FIELD_KEYS = [Fernet.generate_key().decode()]
+        with pytest.raises(CommandError, match="Add the key that sealed it"):
+            call_command("rotate_keys")
+
+
+@pytest.fixture
+def deliveries(users, webhook):
+    """Three dead letters and one that was delivered."""
+    now = timezone.now()
+    event = Event.objects.create(check_ref=Check.objects.get(slug="no-mfa"), created_at=now)
+    common = {"event": event, "integration": webhook, "created_at": now, "body": b"{}"}
+    states = [Delivery.State.DEAD, Delivery.State.DEAD, Delivery.State.DEAD, Delivery.State.DELIVERED]
+    return [
+        Delivery.objects.create(state=state, batch=place, **common) for place, state in enumerate(states, 1)
+    ]
+
+
+class TestReplay:
+    def test_dead_letters_are_due_again(self, deliveries, capsys):
+        call_command("replay", "--yes")
+        assert Delivery.objects.filter(state="due").count() == 3
+        assert "3 deliveries match." in capsys.readouterr().out
+
+    def test_one_by_its_id_whatever_its_state(self, deliveries):
+        call_command("replay", str(deliveries[3].id), "--yes")
+        assert list(Delivery.objects.filter(state="due").values_list("id", flat=True)) == [deliveries[3].id]
+
+    @pytest.mark.parametrize(
+        ("arguments", "count"),
+        [
+            (["--check", "no-mfa"], 3),
+            (["--check", "weak-mfa-only"], 0),
+            (["--integration", "SOAR"], 3),
+            (["--state", "delivered"], 1),
+            (["--since", "2020-01-01"], 3),
+            (["--until", "2020-01-01T00:00+01:00"], 0),
+        ],
+    )
+    def test_those_that_match(self, deliveries, arguments, count):
+        call_command("replay", *arguments, "--yes")
+        assert Delivery.objects.filter(state="due").count() == count
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["--integration", "soa"], "Did you mean soar"),
+            (["--check", "no-mf"], "Did you mean no-mfa"),
+            ([str(uuid.uuid4())], "There is no delivery"),
+            (["not-an-id"], "no delivery's id"),
+            (["--since", "yesterday"], "such as 2026-01-31"),
+        ],
+    )
+    def test_what_is_unknown_is_refused(self, deliveries, arguments, said):
+        with pytest.raises(CommandError, match=said):
+            call_command("replay", *arguments, "--yes")
+
+    def test_without_a_terminal_it_wants_yes(self, deliveries, monkeypatch):
+        monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+        with pytest.raises(CommandError, match="--yes"):
+            call_command("replay")
+        assert not Delivery.objects.filter(state="due").exists()
+
+
+class TestRetention:
+    def test_it_says_what_it_removed(self, deliveries, capsys):
+        long_ago = timezone.now() - timedelta(days=60)
+        Delivery.objects.update(created_at=long_ago, delivered_at=long_ago, finished_at=long_ago)
+        Attempt.objects.create(delivery=deliveries[3], number=1, started_at=long_ago, outcome="delivered")
+        call_command("retention")
+        assert "1 attempts" in capsys.readouterr().out
+        assert not Attempt.objects.exists()
+        assert Delivery.objects.get(id=deliveries[3].id).body is None
