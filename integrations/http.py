@@ -21,8 +21,8 @@ import socket
 import ssl
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
 from urllib.parse import urlsplit
@@ -147,17 +147,18 @@ class _Connection(HTTPConnection):
         else:
             self.sock = _dial(addresses, deadline)
         if self.url.scheme == "https":
-            self.sock = _secured(self.sock, self.url, self.tls)
+            self.sock = secured(self.sock, self.url.host, context(self.tls))
 
     def until(self, deadline: float) -> None:
         if self.sock is not None:
             self.sock.deadline = deadline
 
 
-def _secured(raw: _PlainSocket, url: Url, tls: Tls) -> _TlsSocket:
-    ssl_context, deadline = context(tls), raw.deadline
+def secured(raw: _PlainSocket, host: str, ssl_context: ssl.SSLContext) -> _TlsSocket:
+    """``raw`` wrapped in TLS, verified against the name, within its deadline."""
+    deadline = raw.deadline
     ssl_context.sslsocket_class = _TlsSocket
-    name = url.host.removesuffix(".")
+    name = host.removesuffix(".")
     secured = ssl_context.wrap_socket(raw, server_hostname=name, do_handshake_on_connect=False)
     assert isinstance(secured, _TlsSocket)  # noqa: S101  for the type checker
     try:
@@ -329,7 +330,7 @@ def request(
             connection.until(monotonic() + answer)
             try:
                 _send(connection, message, parsed)
-            except (BrokenPipeError, ConnectionResetError):
+            except OSError:
                 # The peer had closed it and cannot have got the whole request: a fresh connection may have it.
                 connection.close()
                 connection = None
@@ -337,8 +338,8 @@ def request(
             connection = _Connection(parsed, tls)
             _open(connection, monotonic() + connect, connect)
             connection.until(monotonic() + answer)
-            # It may have answered already, such as 413, before it stopped reading.
-            with suppress(BrokenPipeError, ConnectionResetError):
+            # It may have answered already, such as 413 or a TLS alert, before it stopped reading.
+            with suppress(OSError):
                 _send(connection, message, parsed)
         result = _read(connection, start, answer)
     except BaseException:
@@ -362,10 +363,25 @@ def _prepared(
     return auth(message) if auth is not None else message
 
 
+def stream(host: str, port: int, deadline: float) -> _PlainSocket:
+    """A connection for a protocol other than HTTP (mail), resolved, judged and dialled as for a request.
+
+    Its ``deadline`` (of ``time.monotonic``) holds for all that is read and written. ``OUTGOING_PROXY`` is for HTTP alone.
+    Wrap what may go wrong in :func:`connecting`.
+    """
+    return _dial(_checked(Url("https", host, port, "/"), deadline), deadline)
+
+
 def _open(connection: _Connection, deadline: float, seconds: float) -> None:
-    host = connection.url.host
-    try:
+    with connecting(connection.url.host, seconds, proxy=bool(settings.OUTGOING_PROXY)):
         connection.open(deadline)
+
+
+@contextmanager
+def connecting(host: str, seconds: float, *, proxy: bool = False) -> Iterator[None]:
+    """What goes wrong on the way to a connection, as :class:`DoorError`."""
+    try:
+        yield
     except DoorError:
         raise
     except ssl.SSLCertVerificationError as error:
@@ -377,7 +393,7 @@ def _open(connection: _Connection, deadline: float, seconds: float) -> None:
     except (OSError, http.client.HTTPException) as error:
         if getattr(error, "errno", None) in _OUR_MACHINE:
             raise Fault(f"This machine cannot connect to {host} ({_said(error)}).") from error
-        if settings.OUTGOING_PROXY:
+        if proxy:
             raise Fault(
                 f"No connection with {host} through the proxy of OUTGOING_PROXY ({_said(error)})."
             ) from error
@@ -414,6 +430,10 @@ def _read(connection: _Connection, start: float, seconds: float) -> Answer:
             f"The receiver answered {status}, but its body was not complete" if status else "No whole answer"
         )
         raise Unreachable(f"{what} within {seconds:g} s.", status) from error
+    except ssl.SSLError as error:
+        raise Unreachable(
+            f"The receiver ended the TLS connection ({error.reason or 'no reason'}).", status
+        ) from error
     except http.client.RemoteDisconnected as error:
         raise Unreachable("The receiver closed the connection without an answer.") from error
     except (http.client.HTTPException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
