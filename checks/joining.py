@@ -8,6 +8,8 @@ e-mail or login. An account without e-mail whose login is an address counts with
 
 # ruff: noqa: S608  what is put into SQL are our own names of tables and columns
 
+from typing import Any
+
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Field
@@ -76,7 +78,7 @@ def _make_users(cursor: CursorWrapper, key: str) -> int:
     cursor.execute("SELECT COALESCE(MAX(id), 0) FROM checks_user")
     (newest,) = cursor.fetchone()
     columns = {
-        field.column: _default(field)
+        str(field.column): _default(field)
         for field in User._meta.concrete_fields
         if not field.primary_key and not field.null and field.column != "name"
     }
@@ -92,7 +94,7 @@ def _make_users(cursor: CursorWrapper, key: str) -> int:
     return made
 
 
-def _default(field: Field) -> str:  # type: ignore[type-arg]
+def _default(field: "Field[Any, Any]") -> str:
     """The default of a column that is filled in later, as SQL."""
     value = field.get_default()
     if isinstance(value, bool):
@@ -106,7 +108,10 @@ def _default(field: Field) -> str:  # type: ignore[type-arg]
 
 def _assign(cursor: CursorWrapper, key: str, pairs: str) -> None:
     """``pairs``: a query of (name, user_id), each name once."""
-    with dialect.temporary(cursor, "joined_names", f"AS {pairs}"):
+    with dialect.temporary(cursor, "joined_names", "(name varchar(320) PRIMARY KEY, user_id bigint)"):
+        cursor.execute(f"INSERT INTO joined_names {pairs}")
+        if not cursor.rowcount:
+            return
         dialect.analyze(cursor, "joined_names")
         cursor.execute(
             f"UPDATE checks_account SET user_id = j.user_id FROM joined_names j "
