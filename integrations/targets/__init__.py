@@ -1,12 +1,13 @@
 """The kinds of target; one file each. Add one: a module here and a line below."""
 
 from integrations.targets.base import TargetKind
+from integrations.targets.email import Email
 from integrations.targets.slack import Slack
 from integrations.targets.teams import Teams
 from integrations.targets.webex import Webex
 from integrations.targets.webhook import Webhook
 
-KINDS: dict[str, TargetKind] = {kind.slug: kind for kind in (Webhook(), Slack(), Teams(), Webex())}
+KINDS: dict[str, TargetKind] = {kind.slug: kind for kind in (Webhook(), Slack(), Teams(), Webex(), Email())}
 
 
 def get(slug: str) -> TargetKind:

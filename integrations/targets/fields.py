@@ -36,6 +36,7 @@ class Field:
     default: Any = None
     choices: Sequence[tuple[str, str]] = ()
     least: float = 0
+    whole: bool = False
     most: float = MAX_TEXT
     pattern: str = ""
     hint: str = ""  # what to write where ``pattern`` does not match
@@ -157,7 +158,10 @@ def _read(reader: Reader, field: Field, key: str) -> Any:
         case "select":
             return reader.choice(key, [value for value, _ in field.choices], field.default)
         case "number":
-            return reader.number(key, least=field.least, most=field.most, default=field.default)
+            number = reader.number(key, least=field.least, most=field.most, default=field.default)
+            if field.whole and number != int(number):
+                reader.wrong(key, "Write a whole number.")
+            return int(number) if field.whole else number
         case "lines":
             return None if optional else _lines(reader, field, key, found)
         case "pem":

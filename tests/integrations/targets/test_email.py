@@ -1,0 +1,247 @@
+"""E-mail, against real SMTP servers on loopback (aiosmtpd): encrypted, refusing, greylisting, hanging up, full."""
+
+import ssl
+from email import message_from_bytes, policy
+
+import pytest
+import trustme
+
+from integrations.outcomes import Result
+from integrations.targets.base import InvalidDocument
+from integrations.targets.email import Email, sendable
+from tests.doubles.mail import PASSWORD, USER, dripping, mail_server
+from tests.integrations.targets import events
+
+KIND = Email()
+PLAIN = {"host": "127.0.0.1", "security": "none", "sender": "checks@example.com", "to": ["soc@example.com"]}
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def tls(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(context)
+    return context
+
+
+def secured(security: str, port: int, authority: trustme.CA, **more):
+    document = PLAIN | {
+        "host": "localhost",
+        "port": port,
+        "security": security,
+        "login": "password",
+        "username": USER,
+        "password": PASSWORD,
+        "tls": {"ca": authority.cert_pem.bytes().decode()},
+    }
+    return events.target(KIND, document | more)
+
+
+def plain(port: int, **more):
+    return events.target(KIND, PLAIN | {"port": port} | more)
+
+
+@pytest.mark.parametrize(
+    ("name", "event"),
+    [
+        ("list", events.failed()),
+        ("hostile", events.failed([events.user(login) for login in events.HOSTILE])),
+        ("direct", events.direct(message="Hello Ann,\n\nkim@example.com has no second factor.")),
+        ("test", events.connectivity()),
+    ],
+)
+def test_mails_look_as_their_golden_files(name, event):
+    to = plain(
+        25, sender_name="Identity checks", reply_to="soc@example.com", unsubscribe="mailto:soc@example.com"
+    )
+    rendered = KIND.render(event, to)
+    events.matches_golden("email", f"{name}.eml", rendered.body)
+    assert rendered.content_type == "message/rfc822"
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+def test_a_digest_arrives_over_tls_after_signing_in(security, authority, tls):
+    with mail_server(security, tls) as box:
+        outcome = events.send(KIND, events.failed(), secured(security, box.port, authority))
+    assert outcome.result is Result.DELIVERED, outcome.reason
+    assert box.signed_in == [USER.encode()]
+    (mail,) = box.mails
+    assert mail["Subject"] == "[critical] 2 users newly failing: No MFA Configured"
+    assert mail.get_body(("plain",)).get_content().startswith("2 users newly failing: No MFA Configured")
+    assert "<h2" in mail.get_body(("html",)).get_content()
+
+
+def test_a_certificate_that_nobody_trusts_is_no_connection(tls):
+    with mail_server("tls", tls) as box:
+        outcome = events.send(KIND, events.failed(), plain(box.port, host="localhost", security="tls"))
+    assert outcome.result is Result.RETRYABLE
+    assert "certificate of localhost was refused" in outcome.reason
+    assert box.envelopes == []
+
+
+def test_a_certificate_for_another_name_is_no_connection(authority, tls):
+    with mail_server("starttls", tls) as box:
+        outcome = events.send(
+            KIND, events.failed(), secured("starttls", box.port, authority, host="127.0.0.1")
+        )
+    assert outcome.result is Result.RETRYABLE
+    assert box.envelopes == []
+
+
+def test_without_starttls_nothing_is_sent_in_the_clear():
+    with mail_server("none") as box:
+        outcome = events.send(KIND, events.failed(), plain(box.port, security="starttls"))
+    assert (outcome.result, box.envelopes) == (Result.PERMANENT, [])
+    assert "STARTTLS" in outcome.reason
+
+
+def test_a_wrong_password_is_a_refusal_without_the_password(authority, tls):
+    with mail_server("starttls", tls) as box:
+        to = secured("starttls", box.port, authority, password="wrong-password")
+        outcome = events.send(KIND, events.failed(), to)
+    assert (outcome.result, outcome.status) == (Result.PERMANENT, 535)
+    assert "wrong-password" not in repr(outcome)
+
+
+def test_an_address_that_is_not_allowed_is_never_dialled(settings):
+    with mail_server("none") as box:
+        settings.ALLOWED_NETWORKS = []
+        outcome = events.send(KIND, events.failed(), plain(box.port))
+    assert outcome.result is Result.PERMANENT
+    assert "ALLOWED_NETWORKS" in outcome.reason
+    assert box.envelopes == []
+
+
+def test_nobody_listening_is_retried():
+    with mail_server("none") as box:
+        port = box.port
+    assert events.send(KIND, events.failed(), plain(port)).result is Result.RETRYABLE
+
+
+@pytest.mark.parametrize(
+    ("command", "reply", "result"),
+    [
+        ("RCPT", "451 4.7.1 Greylisted, try again later", Result.RETRYABLE),
+        ("RCPT", "550 5.1.1 No such user", Result.PERMANENT),
+        ("MAIL", "421 4.3.2 Going down", Result.RETRYABLE),
+        ("MAIL", "553 5.7.1 Sender not yours", Result.PERMANENT),
+        ("DATA", "421 4.4.2 Too long idle", Result.RETRYABLE),
+        ("DATA", "552 5.3.4 Message too big", Result.PERMANENT),
+        ("DATA", "554 5.7.1 Spam", Result.PERMANENT),
+    ],
+)
+def test_a_refusal_is_retried_if_its_code_says_that_it_may_pass(command, reply, result):
+    with mail_server("none") as box:
+        box.says[command] = reply
+        outcome = events.send(KIND, events.failed(), plain(box.port))
+    assert (outcome.result, outcome.status) == (result, int(reply[:3]))
+    assert reply[4:] in outcome.reason
+
+
+def test_a_mail_over_the_announced_size_is_refused_before_it_is_sent():
+    with mail_server("none", data_size_limit=1000) as box:
+        outcome = events.send(KIND, events.failed(), plain(box.port))
+    assert (outcome.result, outcome.status, box.envelopes) == (Result.PERMANENT, 552, [])
+
+
+def test_who_is_refused_beside_others_is_named_and_the_others_are_not_written_to_twice():
+    with mail_server("none") as box:
+        box.says["gone@example.com"] = "550 5.1.1 No such user"
+        outcome = events.send(KIND, events.failed(), plain(box.port, to="soc@example.com\ngone@example.com"))
+    assert outcome.result is Result.DELIVERED
+    assert "gone@example.com: 550 5.1.1 No such user" in outcome.reason
+    assert box.envelopes[0].rcpt_tos == ["soc@example.com"]
+
+
+def test_a_server_that_drips_is_cut_off_in_time():
+    with dripping(b"220-slow\r\n" * 100) as port:
+        outcome = events.send(KIND, events.failed(), plain(port, timeouts={"connect": 0.5, "answer": 0.5}))
+    assert outcome.result is Result.RETRYABLE
+    assert outcome.latency_ms < 2000
+
+
+def test_a_person_gets_the_own_message_and_no_list_header():
+    with mail_server("none") as box:
+        to = plain(box.port, to=[], unsubscribe="https://example.com/unsubscribe", reply_to="soc@example.com")
+        outcome = events.send(KIND, events.direct("ann@example.com", message="Hello Ann"), to)
+    assert outcome.result is Result.DELIVERED
+    (mail,) = box.mails
+    assert box.envelopes[0].rcpt_tos == ["ann@example.com"]
+    assert (mail["To"], mail["Reply-To"], mail["List-Unsubscribe"]) == (
+        "Ann Lee <ann@example.com>",
+        "soc@example.com",
+        None,
+    )
+    assert mail.get_body(("plain",)).get_content().rstrip().endswith("Hello Ann")
+
+
+@pytest.mark.parametrize(
+    "email", ["", "nobody", "a b@example.com", "x@example.com, y@example.com", "ä@example.com"]
+)
+def test_a_person_without_a_usable_address_is_a_refusal(email):
+    with mail_server("none") as box:
+        outcome = events.send(KIND, events.direct(email, message="Hello"), plain(box.port))
+    assert (outcome.result, box.envelopes) == (Result.PERMANENT, [])
+
+
+def test_a_name_makes_no_header_no_recipient_and_no_markup():
+    people = [events.user(login) for login in events.HOSTILE]
+    with mail_server("none") as box:
+        events.send(
+            KIND,
+            events.failed(people, message="<img src=x onerror=alert(1)>\r\nBcc: v@example.com"),
+            plain(box.port),
+        )
+        login = "x\r\nBcc: victim@example.com"
+        events.send(KIND, events.direct("ann@example.com", login, message="Hi"), plain(box.port))
+    assert [e.rcpt_tos for e in box.envelopes] == [["soc@example.com"], ["ann@example.com"]]
+    for mail in box.mails:
+        assert mail["Bcc"] is None
+        html = mail.get_body(("html",)).get_content()
+        assert "<script" not in html
+        assert "<img" not in html
+
+
+def test_a_digest_says_which_list_it_belongs_to():
+    to = plain(25, unsubscribe="https://example.com/unsubscribe")
+    mail = message_from_bytes(KIND.render(events.failed(), to).body, policy=policy.default)
+    assert mail["List-Unsubscribe"] == "<https://example.com/unsubscribe>"
+
+
+@pytest.mark.parametrize("count", [0, 1, 50, 10_000])
+def test_a_digest_names_the_first_and_counts_the_rest(count):
+    body = KIND.render(events.failed(events.users(count)), plain(25)).body
+    assert len(body) <= KIND.max_bytes
+    text = message_from_bytes(body, policy=policy.default).get_body(("plain",)).get_content()
+    assert ("and 9,800 more" in text) == (count == 10_000)
+
+
+def test_an_international_domain_is_written_by_idna():
+    assert sendable("ann@bücher.example") == "ann@xn--bcher-kva.example"
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"host": ""}, "host"),
+        ({"host": "mail.example.com/x"}, "host"),
+        ({"port": 0}, "port"),
+        ({"port": 25.5}, "port"),
+        ({"security": "ssl3"}, "security"),
+        ({"login": "password", "username": "u", "password": "p"}, "security"),
+        ({"sender": "checks"}, "sender"),
+        ({"to": ["soc@example.com", "x\r\nBcc: y@example.com"]}, "to"),
+        ({"to": "soc@example.com, not-an-address"}, "to"),
+        ({"unsubscribe": "javascript:alert(1)"}, "unsubscribe"),
+        ({"tls": {"ca": "nonsense"}}, "tls.ca"),
+        ({"username": "u"}, "username"),
+    ],
+)
+def test_a_bad_document_names_the_key_that_is_wrong(change, path):
+    with pytest.raises(InvalidDocument) as caught:
+        KIND.clean(PLAIN | change)
+    assert list(caught.value.errors) == [path]
