@@ -2,6 +2,7 @@
 
 import csv
 import json
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,6 +33,7 @@ SORTS: dict[str, tuple[str, tuple[str, ...]]] = {
 EXPORT_CHUNK = 1000
 # Sorts behind every text with the same beginning, in byte order and in ICU's: U+FFFF is the highest.
 _LAST = "\uffff"
+_FORMULA = frozenset("=+-@")
 _ACRONYMS = frozenset({"mfa", "hr", "id", "ip"})
 
 
@@ -160,7 +162,9 @@ def text_of(value: Any) -> str:
 def safe_cell(value: Any) -> str:
     """A CSV cell that no spreadsheet takes for a formula (OWASP, CSV injection)."""
     text = str(value)
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") else text
+    # Some skip leading blanks, and read the full-width signs as the plain ones.
+    first = unicodedata.normalize("NFKC", text.lstrip()[:1])
+    return f"'{text}" if first in _FORMULA or text[:1] in ("\t", "\r", "\n") else text
 
 
 class _Echo:

@@ -1,9 +1,10 @@
 """What the checks page shows: one row a check, thirty in all, so that search, filters and sorting are Python."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.db.models import OuterRef, Subquery
 from django.utils import timezone
@@ -103,19 +104,15 @@ class Filters:
         )
 
 
-_NEVER = datetime.min.replace(tzinfo=timezone.get_fixed_timezone(0))
-SORTS = {
-    "severity": lambda row: (_RANK[row.check.severity], -row.failing, row.title),
-    "-severity": lambda row: (-_RANK[row.check.severity], -row.failing, row.title),
+_NEVER = datetime.min.replace(tzinfo=UTC)
+COLUMNS: dict[str, Callable[[Row], Any]] = {
+    "severity": lambda row: (_RANK[row.check.severity], -row.failing),
     "title": lambda row: row.title.casefold(),
-    "-title": lambda row: tuple(-ord(c) for c in row.title.casefold()),
-    "failing": lambda row: (row.failing, row.title),
-    "-failing": lambda row: (-row.failing, row.title),
-    "new": lambda row: (row.new, row.title),
-    "-new": lambda row: (-row.new, row.title),
-    "last_run": lambda row: (row.last_run or _NEVER, row.title),
-    "-last_run": lambda row: (-(row.last_run or _NEVER).timestamp() if row.last_run else 0.0, row.title),
+    "failing": lambda row: row.failing,
+    "new": lambda row: row.new,
+    "last_run": lambda row: row.last_run or _NEVER,
 }
+SORTS = frozenset(sign + column for column in COLUMNS for sign in ("", "-"))
 DEFAULT_SORT = "severity"
 
 
@@ -176,4 +173,7 @@ def all_rows(now: datetime | None = None) -> list[Row]:
 
 
 def shown_rows(rows: Iterable[Row], filters: Filters) -> list[Row]:
-    return sorted((row for row in rows if filters.keeps(row)), key=SORTS[filters.sort or DEFAULT_SORT])
+    """The rows that match, sorted; equal ones by title."""
+    sort = filters.sort or DEFAULT_SORT
+    found = sorted((row for row in rows if filters.keeps(row)), key=COLUMNS["title"])
+    return sorted(found, key=COLUMNS[sort.removeprefix("-")], reverse=sort.startswith("-"))

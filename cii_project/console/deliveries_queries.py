@@ -1,5 +1,6 @@
 """Which deliveries a page shows or replays: the filters of the address, as a queryset."""
 
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ class Filters:
         given = {name: query.get(name, "") for name in NAMES}
         return cls(
             state=given["state"] if given["state"] in Delivery.State.values else "",
-            target=given["target"] if given["target"].isascii() and given["target"].isdigit() else "",
+            target=given["target"] if re.fullmatch(r"[0-9]{1,18}", given["target"]) else "",
             check=given["check"].replace("\x00", "")[:64],
             period=given["period"] if given["period"] in PERIODS else "",
             origin=given["origin"] if given["origin"] in Event.Origin.values else "",

@@ -1,0 +1,465 @@
+"""A check's own pages: failing users, the CSV, exclusions, settings, targets, history."""
+
+import csv
+import io
+import re
+from datetime import date, timedelta
+
+import pytest
+from django.utils import timezone
+
+from checks.models import Exclusion, Finding, User
+from checks.services import exclude_user, update_check
+from cii_project.console import check_failing
+from cii_project.console.check_failing import label_of, safe_cell, text_of
+from integrations.targets import KINDS
+from notifications.models import Delivery, Event, Subscription
+from notifications.services import subscribe
+from tests.console.checks_world import HTMX, check_of, client_of, judged, queries, said, text, webhook
+
+pytestmark = pytest.mark.django_db
+URL = "/checks/no-mfa/"
+
+
+def names(response) -> list[str]:
+    """The users of the list, in their order."""
+    return re.findall(r'<a class="c-name" href="[^"]*">([^<]+@[^<]+)</a>', text(response))
+
+
+# --- Failing users ----------------------------------------------------------------------------------
+def test_the_page_says_who_fails_why_since_when_and_what_to_do():
+    judged("kim@example.com", display_name="Kim Doe", department="Finance")
+    page = text(client_of("Viewer").get(URL))
+    for part in ("kim@example.com", "Kim Doe", "Finance", "Created at", "2020-01-01", "Okta", "NIST-800-53"):
+        assert part in page
+    assert "younger than 14 days" in page  # the placeholder of the description is filled in
+    assert "Exclude…" not in page
+
+
+def test_the_description_follows_the_settings():
+    update_check(check_of(), settings={"grace_days": 30})
+    assert "younger than 30 days" in text(client_of("Viewer").get(URL))
+
+
+def test_a_check_that_does_not_exist_is_not_found():
+    check_of()
+    client = client_of("Viewer")
+    for url in (
+        "/checks/nope/",
+        "/checks/nope/settings",
+        "/checks/nope/messages",
+        "/checks/nope/failing.csv",
+    ):
+        assert client.get(url).status_code == 404
+
+
+def test_markup_in_a_users_name_is_inert():
+    judged("<b>kim</b>@example.com", display_name='"><script>alert(1)</script>')
+    page = text(client_of("Operator").get(URL))
+    assert "<script>alert" not in page
+    assert "<b>kim" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+@pytest.mark.parametrize("search", ["ki", "KI", "Ki", "kim@example.com", "lee d", "Lee D"])
+def test_the_search_finds_by_how_a_name_begins_whatever_the_case(search):
+    judged("kim@example.com")
+    judged("other@example.com", display_name="Lee Doe")
+    wanted = "kim@example.com" if search.lower().startswith("ki") else "other@example.com"
+    assert names(client_of("Viewer").get(URL, {"search": search})) == [wanted]
+
+
+def test_the_search_takes_no_wildcard_and_no_null_byte():
+    judged("kim@example.com")
+    client = client_of("Viewer")
+    for search in ("%", "_im", "im@", "zz"):
+        assert names(client.get(URL, {"search": search})) == []
+    assert names(client.get(URL, {"search": "k\x00im"})) == ["kim@example.com"]
+
+
+def test_the_filters_narrow_by_who_and_by_since_when():
+    judged("admin@example.com", admin=True)
+    judged("guest@example.com", guest=True)
+    judged("plain@example.com")
+    Finding.objects.filter(user__name="plain@example.com").update(
+        opened_at=timezone.now() - timedelta(days=40)
+    )
+    client = client_of("Viewer")
+
+    def found(**query: str) -> set[str]:
+        return {name.split("@")[0] for name in names(client.get(URL, query))}
+
+    assert found() == {"admin", "guest", "plain"}
+    assert found(group="admin") == {"admin"}
+    assert found(group="guest") == {"guest"}
+    assert found(group="person") == {"admin", "plain"}
+    assert found(age="run") == {"plain"}
+    assert found(age="older") == {"plain"}
+    assert found(age="30") == {"admin", "guest"}
+    assert found(group="admin", age="older") == set()
+    assert found(group="kings", age="eternal", sort="luck") == {"admin", "guest", "plain"}
+
+
+@pytest.mark.parametrize("sort", ["newest", "oldest", "name", "-name"])
+def test_paging_by_key_visits_every_user_once_and_comes_back(monkeypatch, sort):
+    everybody = [f"user{number:03}@example.com" for number in range(120)]
+    judged(*everybody)
+    client = client_of("Viewer")
+    url, pages = f"{URL}?sort={sort}", []
+    while url:
+        answer = client.get(url)
+        pages.append(names(answer))
+        following = re.search(r'href="(\?[^"]+)" rel="next"', text(answer))
+        url = URL + following[1].replace("&amp;", "&") if following else ""
+    assert [len(page) for page in pages] == [50, 50, 20]
+    seen = [name for page in pages for name in page]
+    assert sorted(seen) == everybody
+    if "name" in sort:
+        assert seen == sorted(everybody, reverse=sort == "-name")
+    back = re.search(r'href="(\?[^"]+)" rel="prev"', text(answer))
+    assert names(client.get(URL + back[1].replace("&amp;", "&"))) == pages[1]
+
+
+def test_a_cursor_that_somebody_made_up_shows_the_first_page():
+    judged("kim@example.com")
+    client = client_of("Viewer")
+    for cursor in ("nonsense", "W10", "WzAsICJ4Il0", "A" * 500, "AA=="):
+        assert names(client.get(URL, {"page": cursor})) == ["kim@example.com"]
+
+
+def test_each_state_without_rows_is_explained():
+    check_of()
+    client = client_of("Viewer")
+    assert "Not run yet" in text(client.get(URL))
+    judged()
+    assert "Nobody fails this check" in text(client.get(URL))
+    assert "No failing user matches" in text(client.get(URL, {"search": "x"}))
+
+
+def test_an_error_of_the_last_run_is_shown_with_the_figures_of_the_run_before():
+    judged("kim@example.com")
+    judged()
+    check_of().results.filter(id=check_of().results.order_by("-id").first().id).update(error="broken <rule>")
+    page = text(client_of("Viewer").get(URL))
+    assert "broken &lt;rule&gt;" in page
+    assert "of 2 judged" in page or "of 1 judged" in page
+
+
+def test_the_page_takes_few_queries_however_many_fail():
+    judged("kim@example.com")
+    client = client_of("Operator")
+    few = queries(client, URL)
+    judged(*(f"user{number}@example.com" for number in range(60)))
+    assert queries(client, URL) <= few <= 18
+
+
+# --- CSV --------------------------------------------------------------------------------------------
+def rows_of(response) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(b"".join(response.streaming_content).decode())))
+
+
+def test_the_csv_has_all_who_match_chunk_by_chunk(monkeypatch):
+    monkeypatch.setattr(check_failing, "EXPORT_CHUNK", 2)
+    boss = User.objects.create(name="boss@example.com")
+    judged(*(f"user{number}@example.com" for number in range(5)), department="IT", manager=boss)
+    judged("other@example.com")
+    client = client_of("Viewer")
+    answer = client.get(f"{URL}failing.csv?search=user")
+    rows = rows_of(answer)
+    assert answer["Content-Type"] == "text/csv; charset=utf-8"
+    assert "no-mfa-failing-" in answer["Content-Disposition"]
+    assert [row["user"] for row in rows] == [f"user{number}@example.com" for number in range(5)]
+    assert {row["manager"] for row in rows} == {"boss@example.com"}
+    assert "Created at: 2020-01-01" in rows[0]["why"]
+    assert len(rows_of(client.get(f"{URL}failing.csv"))) == 6
+
+
+def test_the_csv_holds_no_formula():
+    judged('=HYPERLINK("http://evil.example")', display_name="@SUM(A1)", department="-2+3", title="\tx")
+    (row,) = rows_of(client_of("Viewer").get(f"{URL}failing.csv"))
+    assert row["user"] == '\'=HYPERLINK("http://evil.example")'
+    assert (row["display_name"], row["department"], row["title"]) == ("'@SUM(A1)", "'-2+3", "'\tx")
+
+
+@pytest.mark.parametrize("text_in", ["=1", "+1", "-1", "@x", "\tx", "\rx", "\nx", "  =1", "\uff1d1"])
+def test_what_a_spreadsheet_takes_for_a_formula_is_quoted(text_in):
+    assert safe_cell(text_in) == f"'{text_in}"
+
+
+def test_a_harmless_cell_stays_as_it_is():
+    assert [safe_cell(value) for value in ("kim@example.com", "", "a=b", 3)] == [
+        "kim@example.com",
+        "",
+        "a=b",
+        "3",
+    ]
+
+
+def test_details_read_like_words():
+    assert label_of("lastSignIn") == "Last sign in"
+    assert label_of("sourcesWithoutMfa") == "Sources without MFA"
+    assert label_of("mfaFactors") == "MFA factors"
+    assert text_of("2026-01-02T00:00:00.000Z") == "2026-01-02"
+    assert text_of("2026-01-02T03:04:05.000Z") == "2026-01-02 03:04"
+    assert text_of("not-a-date-Tat-all-") == "not-a-date-Tat-all-"
+    assert text_of(["Okta", "Entra"]) == "Okta, Entra"
+    assert text_of([]) == "none" == text_of(None)
+    assert (text_of(True), text_of(0), text_of(7)) == ("yes", "0", "7")
+    assert text_of({"managerName": "Kim", "ok": False}) == "manager name Kim, ok no"
+
+
+# --- Exclusions -------------------------------------------------------------------------------------
+def test_a_user_is_excluded_with_a_reason_and_an_end():
+    judged("kim@example.com")
+    kim = User.objects.get(name="kim@example.com")
+    client = client_of("Operator")
+    assert "kim@example.com" in text(client.get(f"{URL}exclude/{kim.id}", headers=HTMX))
+    last_day = timezone.now().date() + timedelta(days=3)
+    data = {"reason": "Break-glass account", "until": last_day.isoformat()}
+    assert client.post(f"{URL}exclude/{kim.id}", data, headers=HTMX)["HX-Redirect"] == URL
+    exclusion = Exclusion.objects.get()
+    assert exclusion.until.date() == last_day + timedelta(days=1)
+    assert exclusion.created_by.username == "operator"
+    assert said() == ["Excluded kim@example.com: Break-glass account"]
+    assert "Excluded from the next run on" in text(client.get(URL))
+    judged()
+    assert names(client.get(URL)) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        ({"reason": ""}, "This field is required."),
+        ({"reason": "x" * 501}, "at most 500 characters"),
+        ({"reason": "why", "until": "2020-01-01"}, "Choose today or a later day."),
+        ({"reason": "why", "until": "tomorrow"}, "Enter a valid date."),
+    ],
+)
+def test_an_exclusion_needs_a_reason_and_an_end_to_come(data, complaint):
+    judged("kim@example.com")
+    answer = client_of("Operator").post(f"{URL}exclude/{User.objects.get().id}", data, headers=HTMX)
+    assert answer.status_code == 422
+    assert complaint in text(answer)
+    assert not Exclusion.objects.exists()
+
+
+def test_today_is_a_last_day():
+    judged("kim@example.com")
+    data = {"reason": "why", "until": date.today().isoformat()}
+    client_of("Operator").post(f"{URL}exclude/{User.objects.get().id}", data, headers=HTMX)
+    assert Exclusion.objects.get().until > timezone.now()
+
+
+def test_an_exclusion_is_listed_and_removed():
+    judged("kim@example.com")
+    exclusion = exclude_user(check_of(), User.objects.get(), reason="On leave")
+    client = client_of("Operator")
+    page = text(client.get(f"{URL}exclusions"))
+    assert "On leave" in page
+    assert "For good" in page
+    client.post(f"{URL}exclusions/{exclusion.id}/remove")
+    assert not Exclusion.objects.exists()
+    assert said() == ["Removed the exclusion of kim@example.com"]
+    assert "Nobody is excluded" in text(client.get(f"{URL}exclusions"))
+
+
+def test_a_viewer_excludes_nobody():
+    judged("kim@example.com")
+    kim, client = User.objects.get(), client_of("Viewer")
+    exclusion = exclude_user(check_of(), kim, reason="On leave")
+    assert "Remove" not in text(client.get(f"{URL}exclusions"))
+    assert client.get(f"{URL}exclude/{kim.id}", headers=HTMX).status_code == 403
+    assert client.post(f"{URL}exclude/{kim.id}", {"reason": "x"}, headers=HTMX).status_code == 403
+    assert client.post(f"{URL}exclusions/{exclusion.id}/remove").status_code == 403
+    assert Exclusion.objects.count() == 1
+
+
+def test_an_exclusion_is_removed_through_its_own_check_only():
+    judged("kim@example.com")
+    exclusion = exclude_user(check_of(), User.objects.get(), reason="On leave")
+    answer = client_of("Operator").post(f"/checks/mfa-bypass/exclusions/{exclusion.id}/remove")
+    assert answer.status_code == 404
+    assert Exclusion.objects.exists()
+
+
+# --- Settings ---------------------------------------------------------------------------------------
+FORM = {
+    "set-grace_days": "14",
+    "severity": "critical",
+    "tags": "",
+    "included_domains": "",
+    "ignored_domains": "",
+    "ignored_logins": "",
+}
+
+
+def test_settings_severity_tags_and_scope_are_saved_and_on_record():
+    check_of()
+    data = {
+        **FORM,
+        "set-grace_days": "30",
+        "severity": "low",
+        "tags": "pci\ntier-1\npci\n",
+        "ignored_domains": "partner.example, old.example",
+        "ignored_logins": "root@example.com",
+    }
+    answer = client_of("Engineer").post(f"{URL}settings", data, follow=True)
+    assert "Saved." in text(answer)
+    check = check_of()
+    assert (check.settings, check.severity, check.tags) == ({"grace_days": 30}, "low", ["pci", "tier-1"])
+    assert check.ignored_domains == ["old.example", "partner.example"]
+    assert check.ignored_logins == ["root@example.com"]
+    assert said() == ["Changed severity, tags, ignored domains, ignored logins, setting grace days"]
+
+
+def test_saving_what_is_already_so_says_so_and_records_nothing():
+    check_of()
+    answer = client_of("Engineer").post(f"{URL}settings", FORM, follow=True)
+    assert "Nothing was changed." in text(answer)
+    assert said() == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "complaint"),
+    [
+        ("set-grace_days", "-1", "greater than or equal to 0"),
+        ("set-grace_days", "100000", "less than or equal to"),
+        ("set-grace_days", "soon", "Enter a whole number."),
+        ("severity", "awful", "Select a valid choice."),
+        ("ignored_domains", "not a domain!", "is no domain name"),
+        ("tags", "x" * 65, "1 to 64 characters"),
+        ("ignored_logins", "y" * 321, "1 to 320 characters"),
+    ],
+)
+def test_a_value_out_of_bounds_is_refused_beside_its_field(field, value, complaint):
+    check_of()
+    answer = client_of("Engineer").post(f"{URL}settings", {**FORM, "severity": "low", field: value})
+    page = text(answer)
+    assert answer.status_code == 422
+    assert complaint in page
+    wrong = page[page.index("c-field-error") :]
+    assert f'name="{field}"' in wrong[: wrong.index("c-error")]
+    assert (check_of().severity, check_of().settings) == ("critical", {})
+
+
+def test_the_count_before_saving_follows_the_form_and_writes_nothing():
+    judged("kim@example.com", "lee@example.com")
+    client = client_of("Engineer")
+    url = f"{URL}would-fail"
+    assert "no change" in text(client.post(url, FORM, headers=HTMX))
+    fewer = text(client.post(url, {**FORM, "ignored_logins": "kim@example.com"}, headers=HTMX))
+    assert ">1</strong>" in fewer
+    assert ">-1</span>" in fewer
+    assert "less than or equal" in text(client.post(url, {**FORM, "set-grace_days": "99999"}, headers=HTMX))
+    assert "is no domain name" in text(client.post(url, {**FORM, "ignored_domains": "?"}, headers=HTMX))
+    assert check_of().ignored_logins == []
+
+
+@pytest.mark.parametrize("role", ["Viewer", "Operator"])
+def test_who_is_no_engineer_reads_the_settings_only(role):
+    check_of()
+    client = client_of(role)
+    page = text(client.get(f"{URL}settings"))
+    assert "needs the role Engineer" in page
+    assert ">Save</button>" not in page
+    for url in (f"{URL}settings", f"{URL}would-fail"):
+        assert client.post(url, {**FORM, "severity": "low"}).status_code == 403
+    assert check_of().severity == "critical"
+
+
+def test_every_checks_settings_page_shows_its_own_fields():
+    check_of()
+    client = client_of("Engineer")
+    for slug, field in (
+        ("denied-territory", "countries"),
+        ("hr-mismatch", "fields"),
+        ("inactive-account-probing", "attempts"),
+    ):
+        assert f'name="set-{field}"' in text(client.get(f"/checks/{slug}/settings"))
+
+
+# --- Targets ----------------------------------------------------------------------------------------
+def test_ticking_a_target_is_saved_at_once_and_can_be_undone():
+    judged("kim@example.com")
+    target, client = webhook("soar"), client_of("Operator")
+    url = f"{URL}targets/{target.id}/list"
+    assert url in text(client.get(URL))
+    answer = text(client.post(url, {"ticked": "on"}, headers=HTMX))
+    assert Subscription.objects.get().audience == "list"
+    assert 'id="targets-count" class="chk-pill" hx-swap-oob="true">1<' in answer
+    assert ">Undo</button>" in answer
+    assert f'hx-post="{url}"' in answer
+    assert "hx-vals" not in answer  # the undo of a tick posts no tick
+    undone = text(client.post(url, {}, headers=HTMX))
+    assert not Subscription.objects.exists()
+    assert """hx-vals='{"ticked": "on"}'""" in undone
+    assert not Delivery.objects.exists()
+    assert said() == ["Target “soar” enabled (list).", "Target “soar” disabled (list)."]
+
+
+def test_the_dropdown_offers_users_and_managers_where_the_kind_reaches_them():
+    check_of()
+    target, client = webhook("soar"), client_of("Operator")
+    page = text(client.get(URL))
+    for audience in KINDS["webhook"].audiences:
+        assert f"{URL}targets/{target.id}/{audience}" in page
+    client.post(f"{URL}targets/{target.id}/manager", {"ticked": "on"}, headers=HTMX)
+    assert Subscription.objects.get().audience == "manager"
+    answer = client.post(f"{URL}targets/{target.id}/everybody", {"ticked": "on"}, headers=HTMX)
+    assert "cannot reach" in answer["HX-Trigger"]
+    assert Subscription.objects.count() == 1
+
+
+def test_a_viewer_sees_the_targets_and_ticks_none():
+    check_of()
+    target, client = webhook("soar"), client_of("Viewer")
+    page = text(client.get(URL))
+    assert "soar" in page
+    assert "hx-post" not in page
+    assert client.post(f"{URL}targets/{target.id}/list", {"ticked": "on"}, headers=HTMX).status_code == 403
+    assert not Subscription.objects.exists()
+
+
+def test_without_a_target_the_dropdown_leads_to_the_integrations():
+    check_of()
+    assert "There is no target yet." in text(client_of("Operator").get(URL))
+
+
+def test_who_fails_now_is_sent_after_the_count_was_confirmed():
+    judged("kim@example.com", "lee@example.com")
+    target, client = webhook("soar"), client_of("Operator")
+    subscribe(check_of(), target)
+    url = f"{URL}send-current/{target.id}"
+    assert url in text(client.get(URL))
+    assert "2 users" in text(client.get(url, headers=HTMX))
+    assert not Event.objects.exists()
+    answer = client.post(url, headers=HTMX)
+    assert "close-dialog" in answer["HX-Trigger"]
+    assert (Event.objects.get().origin, Delivery.objects.get().users) == ("current", 2)
+    assert any("All who fail now sent" in entry for entry in said())
+
+
+def test_nothing_is_sent_where_nobody_fails():
+    judged()
+    target, client = webhook("soar"), client_of("Operator")
+    url = f"{URL}send-current/{target.id}"
+    assert "nothing to send" in text(client.get(url, headers=HTMX))
+    assert "nothing was sent" in client.post(url, headers=HTMX)["HX-Trigger"]
+    assert not Event.objects.exists()
+    assert client_of("Viewer").post(url, headers=HTMX).status_code == 403
+
+
+# --- History ----------------------------------------------------------------------------------------
+def test_the_history_shows_each_run_and_draws_the_last_of_each_day():
+    judged("kim@example.com")
+    judged("lee@example.com")
+    page = text(client_of("Viewer").get(f"{URL}history"))
+    assert page.count("/runs/") >= 2
+    assert "&quot;data&quot;: [2]" in page
+    assert "No run yet" in text(client_of("Engineer").get("/checks/mfa-bypass/history"))
+
+
+@pytest.mark.parametrize("page", ["settings", "exclusions", "history"])
+def test_the_other_pages_take_few_queries(page):
+    judged("kim@example.com")
+    assert queries(client_of("Engineer"), f"{URL}{page}") <= 14
