@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 from django.contrib import admin, messages
+from django.contrib.auth.models import User
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views import View
 
 from cii_project.console.audit import ADDITION, CHANGE, DELETION, record
@@ -23,6 +25,7 @@ __all__ = [
     "ConsoleView",
     "KeysetPage",
     "Role",
+    "link",
     "record",
     "sparkline",
     "with_toast",
@@ -63,6 +66,14 @@ def sparkline(values: Sequence[float], width: int = 96, height: int = 24) -> str
     return drawn if len(values) > 1 else f"{drawn} {width - 2},{drawn.split(',')[1]}"
 
 
+def link(name: str, *args: Any) -> str:
+    """The address of one of our pages: ``link("check", "no-mfa")``."""
+    try:
+        return reverse(f"console:{name}", args=args)
+    except NoReverseMatch:
+        return ""
+
+
 class ConsoleView(View):
     """One page. GET needs ``role``, every other method ``write_role``."""
 
@@ -81,6 +92,11 @@ class ConsoleView(View):
         if role_of(request.user) < needed:
             return self.forbidden(needed)
         return super().dispatch(request, *args, **kwargs)
+
+    @property
+    def person(self) -> User:
+        """Who asks; :meth:`dispatch` lets nobody else through."""
+        return cast(User, self.request.user)
 
     @property
     def is_htmx(self) -> bool:
@@ -118,6 +134,15 @@ class ConsoleView(View):
         if self.is_htmx:
             return HttpResponse(status=204, headers={"HX-Redirect": url})
         return redirect(url)
+
+    def refreshed(self, text: str, level: Level = "success") -> HttpResponse:
+        """After a change by htmx that shows in many places: the page that asked loads anew, with a message."""
+        messages.add_message(self.request, MESSAGE_LEVELS[level], text)
+        if self.is_htmx:
+            return HttpResponse(status=204, headers={"HX-Refresh": "true"})
+        origin = self.request.headers.get("Referer", "")
+        ours = url_has_allowed_host_and_scheme(origin, {self.request.get_host()}, self.request.is_secure())
+        return redirect(origin if ours else reverse("console:dashboard"))
 
     def toast(self, text: str, level: Level = "success", *, close_dialog: bool = False) -> HttpResponse:
         """After a change made in place by htmx, when nothing needs to be drawn anew."""

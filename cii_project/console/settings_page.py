@@ -1,0 +1,148 @@
+"""The installation's own settings: when the checks run, limits, who we are to receivers, whom we judge."""
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+from django import forms
+from django.db.models import Count, Q
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
+from django.utils import timezone
+
+from checks.models import User, UserType
+from cii_project.console.base import ConsoleView, Role, link, record
+from notifications.models import Configuration
+from notifications.schedule import slots
+from notifications.services import update_schedule
+
+ROOMS = (UserType.CONFERENCE_ROOM, UserType.EQUIPMENT)
+
+
+def next_runs(configuration: Configuration, after: datetime, count: int = 3) -> list[datetime]:
+    """The next times of the daily run, in its own zone."""
+    zone = ZoneInfo(configuration.run_zone)
+    found = slots(configuration.run_time, configuration.run_zone, after, count)
+    return [moment.astimezone(zone) for moment in found]
+
+
+class SettingsForm(forms.ModelForm):
+    run_zone = forms.ChoiceField(
+        label="Time zone",
+        choices=lambda: [(name, name.replace("_", " ")) for name in sorted(available_timezones())],
+    )
+
+    class Meta:
+        model = Configuration
+        fields = [
+            "run_time",
+            "run_zone",
+            "max_users_per_event",
+            "attempt_retention_days",
+            "payload_retention_days",
+            "tenant_name",
+            "base_url",
+            "account",
+            "region",
+        ]
+        labels = {
+            "run_time": "Daily run at",
+            "max_users_per_event": "Users in one event, at most",
+            "attempt_retention_days": "Keep attempts for (days)",
+            "payload_retention_days": "Keep payloads for (days)",
+            "tenant_name": "Name",
+            "base_url": "Address of these pages",
+            "account": "Account number",
+        }
+        help_texts = {
+            "run_time": "",
+            "max_users_per_event": "A longer list is split into several events; nothing is cut.",
+            "payload_retention_days": "After that a delivery can no longer be replayed.",
+            "base_url": "Messages link to it, such as https://checks.example.com",
+            "account": "Twelve digits; the “account” of each event.",
+            "region": "The “region” of each event.",
+        }
+        widgets = {"run_time": forms.TimeInput(attrs={"type": "time"}, format="%H:%M")}
+
+
+SECTIONS = (
+    ("Daily run", ("run_time", "run_zone")),
+    ("Identity in events", ("tenant_name", "base_url", "account", "region")),
+    ("Limits", ("max_users_per_event", "attempt_retention_days", "payload_retention_days")),
+)
+
+
+class Settings(ConsoleView):
+    title = "Settings"
+    template = "console/settings/page.html"
+    section = "console:settings"
+    write_role = Role.ENGINEER
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return self._page(SettingsForm(instance=Configuration.load()))
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = SettingsForm(request.POST, instance=Configuration.load())
+        if not form.is_valid():
+            return self._page(form, status=422)
+        daily, others = {"run_time", "run_zone"}, set(form.changed_data) - {"run_time", "run_zone"}
+        if others:
+            configuration = form.save(commit=False)
+            configuration.save(update_fields=sorted(others))
+            record(request, configuration, f"Changed {', '.join(sorted(others))}.")
+        if daily & set(form.changed_data):
+            given = form.cleaned_data
+            update_schedule(given["run_time"], given["run_zone"], by=request.user)
+        return self.done("The settings are saved.", link("settings"))
+
+    def _page(self, form: SettingsForm, status: int = 200) -> HttpResponse:
+        # A form with errors has put what it could into its instance; times are of what is stored.
+        stored = Configuration.load()
+        if self.context()["can_engineer"] is False:
+            for field in form.fields.values():
+                field.disabled = True
+        return self.page(
+            {
+                "subtitle": "When the checks run, how events name this installation, and what is kept.",
+                "form": form,
+                "sections": [(title, [form[name] for name in names]) for title, names in SECTIONS],
+                "configuration": stored,
+                "next_runs": next_runs(stored, timezone.now()),
+                "population": population(),
+            },
+            status=status,
+        )
+
+
+class NextRuns(ConsoleView):
+    """The next three times for a time and zone that are not saved yet."""
+
+    section = "console:settings"
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        form = SettingsForm(request.GET, instance=Configuration())
+        form.full_clean()
+        given = {name: form.cleaned_data.get(name) for name in ("run_time", "run_zone")}
+        runs = next_runs(Configuration(**given), timezone.now()) if all(given.values()) else []
+        return self.fragment("console/settings/next_runs.html", {"next_runs": runs})
+
+
+def population() -> dict[str, Any]:
+    """Whom the checks judge, in one pass over the users."""
+    protected = Q(protected=True)
+    counts: dict[str, Any] = User.objects.aggregate(
+        total=Count("id"),
+        judged=Count("id", filter=protected),
+        rooms=Count("id", filter=~protected & Q(user_type__in=ROOMS)),
+        nhi=Count("id", filter=protected & Q(nhi=True)),
+        guests=Count("id", filter=protected & Q(guest=True)),
+        admins=Count("id", filter=protected & Q(admin=True)),
+    )
+    counts["gone"] = counts["total"] - counts["judged"] - counts["rooms"]
+    return counts
+
+
+urlpatterns = [
+    path("settings/", Settings.as_view(), name="settings"),
+    path("settings/next-runs/", NextRuns.as_view(), name="settings-next-runs"),
+]
