@@ -9,6 +9,7 @@ unspecified address stay closed whatever it says.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import quote, urlsplit
 
@@ -134,6 +135,7 @@ _HOST_NAME = re.compile(
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
 
 
+@lru_cache(maxsize=1024)
 def parse_url(text: str) -> Url:
     """Parse a target's URL, strictly: what this returns is what is resolved, dialled and named in TLS.
 

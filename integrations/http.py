@@ -25,6 +25,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
+from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3.exceptions
@@ -133,6 +134,7 @@ class _Connection(HTTPConnection):
     def __init__(self, url: Url, tls: Tls) -> None:
         super().__init__(url.host, url.port)
         self.url, self.tls, self.used = url, tls, 0.0
+        self._gathered: list[bytes] | None = None
 
     def open(self, deadline: float) -> None:
         proxy = settings.OUTGOING_PROXY
@@ -148,6 +150,19 @@ class _Connection(HTTPConnection):
             self.sock = _dial(addresses, deadline)
         if self.url.scheme == "https":
             self.sock = secured(self.sock, self.url.host, context(self.tls))
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        """Head and body in one write: one packet where they fit, and the receiver wakes once."""
+        self._gathered = []
+        super().request(*args, **kwargs)
+        whole, self._gathered = b"".join(self._gathered), None
+        self.send(whole)
+
+    def send(self, data: Any) -> None:
+        if self._gathered is not None:
+            self._gathered.append(data)
+        else:
+            super().send(data)
 
     def until(self, deadline: float) -> None:
         if self.sock is not None:

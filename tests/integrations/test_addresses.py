@@ -3,11 +3,15 @@
 # ruff: noqa: RUF001
 
 import ipaddress
+import os
+import socket
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from integrations.addresses import REFUSED as REFUSED_NETWORKS
 from integrations.addresses import BadUrl, forbidden, networks, parse_url
 
 PUBLIC = ["93.184.216.34", "1.1.1.1", "2606:4700:4700::1111", "2a00:1450:4001:82a::200e", "::ffff:1.1.1.1"]
@@ -209,3 +213,55 @@ def test_whatever_parses_has_a_host_that_cannot_be_read_in_another_way(text, for
     last = url.host.removesuffix(".").rpartition(".")[2]
     if last.isdigit():
         ipaddress.IPv4Address(url.host)
+
+
+# --- a hundred thousand of each -------------------------------------------------------------------------
+
+SEED = int(os.environ.get("FUZZ_SEED", "20260301"))
+PIECES = (
+    *"0127.:/@#?%[]\\ \t\n", "127.0.0.1", "0x7f", "0177", "2130706433", "169.254.169.254", "localhost", "::1", "::ffff:",
+    "[", "]", "https://", "http://", "HTTP://", "user@", "evil.example", "１２７", "。", "%2e", "%00", "\u200b", "ⅷ", "ß",
+    "xn--", "-", "_", ":80", ":443", ":0", ":99999", "fe80::1%eth0", "64:ff9b::", "2002:", "0", ".", "..", "a" * 64,
+)  # fmt: skip
+
+
+def libc(host: str) -> str | None:
+    """The address that the C library takes ``host`` for without asking anybody, in all its lenience."""
+    try:
+        return socket.getaddrinfo(host, 80, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0][4][0]
+    except (OSError, UnicodeError):
+        return None
+
+
+def test_no_url_of_a_hundred_thousand_reaches_an_address_that_its_host_does_not_show():
+    random = Random(SEED)
+    taken = 0
+    for _ in range(100_000):
+        start = random.choice(("https://", "http://", ""))
+        text = start + "".join(random.choice(PIECES) for _ in range(random.randint(1, 7)))
+        try:
+            url = parse_url(text)
+        except BadUrl:
+            continue
+        taken += 1
+        meant = libc(url.host)
+        if meant is not None:
+            assert meant == url.host.removesuffix("."), (SEED, text)
+    assert taken > 1000, "most of what is generated must not be refused for a dull reason"
+
+
+def test_no_address_of_a_hundred_thousand_passes_that_is_not_global_unicast():
+    random = Random(SEED)
+    edges = [network.network_address for network, _ in REFUSED_NETWORKS] + [
+        network.broadcast_address for network, _ in REFUSED_NETWORKS
+    ]
+    for _ in range(100_000):
+        near = random.choice(edges)
+        bits = near.max_prefixlen
+        number = random.choice((random.getrandbits(bits), (int(near) + random.randint(-2, 2)) % 2**bits))
+        address = ipaddress.IPv4Address(number) if bits == 32 else ipaddress.IPv6Address(number)
+        if forbidden(address) is None:
+            inner = getattr(address, "ipv4_mapped", None) or address
+            assert inner.is_global, (SEED, address)
+            assert not inner.is_multicast, (SEED, address)
+            assert not any(inner in network for network, _ in REFUSED_NETWORKS), (SEED, address)
