@@ -257,17 +257,20 @@ def _add_dependants(cursor: CursorWrapper, touched: str) -> None:
 
 def _resolve_names(cursor: CursorWrapper, touched: str) -> None:
     """Whom the managers and owners named by the touched users' accounts are: by login, e-mail, then id."""
-    found = ", ".join(
-        f"(SELECT MIN(b.user_id) FROM checks_account b WHERE b.{key} = n.name AND b.{key} <> '' "
-        f"AND COALESCE(b.status, '') <> 'deleted')"
-        for key in ("login_key", "email_key", "employee_key")
-    )
-    named = " UNION ".join(
-        f"SELECT a.{role}_key AS name FROM {touched} t JOIN checks_account a ON a.user_id = t.user_id "
-        f"WHERE a.{role}_key <> ''"
-        for role in ("manager", "owner")
-    )
-    cursor.execute(f"INSERT INTO named_users SELECT n.name, COALESCE({found}) FROM ({named}) n")
+    with dialect.temporary(cursor, "given_names", "(name varchar(320) PRIMARY KEY)"):
+        for role in ("manager", "owner"):
+            cursor.execute(
+                f"INSERT INTO given_names SELECT DISTINCT a.{role}_key FROM {touched} t "
+                f"JOIN checks_account a ON a.user_id = t.user_id WHERE a.{role}_key <> '' ON CONFLICT DO NOTHING"
+            )
+        dialect.analyze(cursor, "given_names")
+        for key in ("login_key", "email_key", "employee_key"):
+            cursor.execute(
+                f"INSERT INTO named_users SELECT n.name, MIN(b.user_id) FROM given_names n "
+                f"JOIN checks_account b ON b.{key} = n.name AND b.{key} <> '' "
+                f"WHERE COALESCE(b.status, '') <> 'deleted' AND b.user_id IS NOT NULL "
+                f"GROUP BY n.name ON CONFLICT DO NOTHING"
+            )
     dialect.analyze(cursor, "named_users")
 
 
@@ -326,13 +329,9 @@ def _write_manager_state(cursor: CursorWrapper, touched: str) -> None:
 def _share_devices(cursor: CursorWrapper, touched: str) -> None:
     """Count anew who shares an authenticator: the touched, whoever holds one of their devices, and all
     who are marked as sharing now, since one of the touched may have let go of theirs."""
-    live = (
-        "checks_authenticator d JOIN checks_account a ON a.id = d.account_id "
-        "JOIN checks_source s ON s.id = a.source_id AND s.kind = 'identity'"
-    )
-    there = "COALESCE(a.status, '') <> 'deleted' AND a.user_id IS NOT NULL"
     with (
         dialect.temporary(cursor, "affected_devices", "(device_key varchar(255) PRIMARY KEY)"),
+        dialect.temporary(cursor, "device_holders", "(device_key varchar(255), user_id bigint)"),
         dialect.temporary(cursor, "shared_counts", "(user_id bigint PRIMARY KEY, users integer)"),
     ):
         cursor.execute(
@@ -342,12 +341,17 @@ def _share_devices(cursor: CursorWrapper, touched: str) -> None:
         )
         dialect.analyze(cursor, "affected_devices")
         cursor.execute(
-            "INSERT INTO shared_counts SELECT h.user_id, MAX(c.users) FROM "
-            f"(SELECT d.device_key, COUNT(DISTINCT a.user_id) AS users FROM affected_devices k "
-            f"CROSS JOIN {live} WHERE d.device_key = k.device_key AND {there} "
-            f"GROUP BY d.device_key HAVING COUNT(DISTINCT a.user_id) > 1) c "
-            f"JOIN (SELECT d.device_key, a.user_id FROM {live} WHERE {there}) h ON h.device_key = c.device_key "
-            "GROUP BY h.user_id"
+            "INSERT INTO device_holders SELECT DISTINCT k.device_key, a.user_id FROM affected_devices k "
+            "JOIN checks_authenticator d ON d.device_key = k.device_key "
+            "JOIN checks_account a ON a.id = d.account_id "
+            "JOIN checks_source s ON s.id = a.source_id AND s.kind = 'identity' "
+            "WHERE COALESCE(a.status, '') <> 'deleted' AND a.user_id IS NOT NULL"
+        )
+        dialect.analyze(cursor, "device_holders")
+        cursor.execute(
+            "INSERT INTO shared_counts SELECT user_id, MAX(users) FROM (SELECT user_id, "
+            "COUNT(*) OVER (PARTITION BY device_key) AS users FROM device_holders) h "
+            "WHERE users > 1 GROUP BY user_id"
         )
         _update_differing(
             cursor,

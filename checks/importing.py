@@ -174,8 +174,9 @@ class Staging:
     def _copy(self, table: str, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
         if dialect.is_postgres():
             with self.cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
+                write = copy.write_row
                 for row in rows:
-                    copy.write_row(row)
+                    write(row)
         else:
             marks = ", ".join(["%s"] * len(columns))
             self.cursor.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
@@ -415,6 +416,8 @@ def _replace_hanging(cursor: CursorWrapper, source: Source, *, changed: bool) ->
             f"JOIN checks_account a ON a.login_key = d.login_key AND a.source_id = %s",
             [source.pk],
         )
+        if cursor.rowcount >= BATCH:
+            dialect.analyze(cursor, table)
 
 
 def _join_and_derive(cursor: CursorWrapper, source: Source) -> None:
