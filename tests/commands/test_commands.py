@@ -1,11 +1,15 @@
 """setup, run_checks, schema, rotate_keys, retention, replay: what they do and how they end."""
 
 import json
+import os
+import subprocess
+import sys
 import uuid
 from datetime import timedelta
 
 import pytest
 from cryptography.fernet import Fernet
+from django.conf import settings
 from django.contrib.auth.models import Group
 from django.core.management import CommandError, call_command
 from django.utils import timezone
@@ -16,6 +20,7 @@ from checks import services as check_services
 from checks.accounts import import_accounts
 from checks.catalogue import CATALOGUE
 from checks.models import Check, Finding, Run, Source
+from cii_project.demo.folder import OURS
 from integrations import sealing
 from integrations.models import Integration
 from integrations.services import save_integration, target_of
@@ -88,6 +93,25 @@ class TestSetup:
         assert all(name.startswith("view_") for name in permissions["Viewer"])
         assert permissions["Viewer"] < permissions["Operator"] < permissions["Engineer"]
         assert not [name for name in permissions["Engineer"] if "schedule" in name]
+
+    def test_a_new_machine_needs_keys_and_nothing_else(self, tmp_path):
+        kept = {name: value for name, value in os.environ.items() if name not in OURS}
+        environment = {**kept, "DATA_DIR": str(tmp_path / "data")}
+        command = [sys.executable, "manage.py", "setup"]
+        refused = subprocess.run(
+            command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True, check=False
+        )
+        assert refused.returncode != 0
+        assert "SECRET_KEY is not set" in refused.stderr
+        assert "FIELD_KEYS is not set" in refused.stderr
+        assert "Traceback" not in refused.stderr
+        environment |= {"SECRET_KEY": "k" * 50, "FIELD_KEYS": Fernet.generate_key().decode()}
+        done = subprocess.run(
+            command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert "30 checks, 3 groups" in done.stdout
+        assert (tmp_path / "data" / "db.sqlite3").exists()
 
     def test_what_a_person_has_set_stays(self):
         call_command("setup", verbosity=0)
