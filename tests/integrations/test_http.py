@@ -40,6 +40,15 @@ def test_a_kept_connection_that_the_peer_has_closed_is_replaced_without_a_trace(
     assert len(receiver.requests) == 5
 
 
+def test_a_kept_connection_that_breaks_before_the_whole_request_is_out_is_replaced(receiver, monkeypatch):
+    http.request("POST", receiver.url())
+    (kept,) = http._idle._kept
+    kept.sock.shutdown(socket.SHUT_WR)
+    monkeypatch.setattr(http._Connection, "is_connected", True)
+    assert http.request("POST", receiver.url(), body=b"x").status == 200
+    assert [request.body for request in receiver.requests] == [b"", b"x"]
+
+
 def test_a_connection_is_not_kept_for_longer_than_servers_keep_theirs(receiver, monkeypatch):
     monkeypatch.setattr(http, "IDLE_SECONDS", 0.05)
     http.request("POST", receiver.url())

@@ -15,6 +15,7 @@ from django.utils import timezone
 from integrations import services, tokens
 from integrations.models import OAuthToken
 from integrations.outcomes import Result
+from integrations.sealing import seal
 from tests.integrations import oauth_server
 from tests.receiver import Behaviour
 
@@ -329,6 +330,52 @@ def test_a_claim_whose_holder_died_is_taken_over(receiver):
     gone = timezone.now() - timedelta(seconds=1)
     OAuthToken.objects.create(integration_id=aim.id, claim="a dead worker's", claimed_until=gone)
     assert tokens.token_of(aim)[0].text == "token-1"
+
+
+@pytest.mark.django_db
+def test_a_worker_waits_for_the_one_that_asks_and_takes_its_token(receiver, monkeypatch):
+    aim = target(receiver)
+    until = timezone.now() + timedelta(seconds=10)
+    OAuthToken.objects.create(integration_id=aim.id, claim="another's", claimed_until=until)
+
+    def meanwhile(_: float) -> None:
+        OAuthToken.objects.update(
+            claim="",
+            claimed_until=None,
+            generation=1,
+            fingerprint=tokens._fingerprint(aim),
+            sealed=seal({"token": "from-another", "fetched_at": timezone.now().isoformat()}),
+            expires_at=timezone.now() + timedelta(hours=1),
+        )
+
+    monkeypatch.setattr(tokens.time, "sleep", meanwhile)
+    assert tokens.token_of(aim)[0].text == "from-another"
+    assert not receiver.requests
+
+
+@pytest.mark.django_db
+def test_a_worker_that_waits_in_vain_holds_it_against_nobody(receiver, monkeypatch):
+    aim = target(receiver)
+    until = timezone.now() + timedelta(hours=1)
+    OAuthToken.objects.create(integration_id=aim.id, claim="another's", claimed_until=until)
+    clock = iter(range(0, 10_000, 20))
+    monkeypatch.setattr(tokens.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(tokens.time, "sleep", lambda _: None)
+    with pytest.raises(tokens.NoToken, match="Another worker is still asking") as caught:
+        tokens.token_of(aim)
+    assert caught.value.result == Result.OURS
+
+
+@pytest.mark.django_db
+def test_an_error_of_our_own_frees_the_claim(receiver, monkeypatch):
+    def broken(_: object) -> None:
+        raise RuntimeError("a bug")
+
+    aim = target(receiver)
+    monkeypatch.setattr(tokens, "fetch", broken)
+    with pytest.raises(RuntimeError):
+        tokens.token_of(aim)
+    assert OAuthToken.objects.get().claimed_until is None
 
 
 @pytest.mark.django_db(transaction=True)
