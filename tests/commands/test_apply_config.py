@@ -2,8 +2,10 @@
 
 import json
 from datetime import time
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from checks.models import Check
@@ -330,3 +332,14 @@ class TestCommand:
         with pytest.raises(CommandError, match=r"1 error, nothing was changed") as caught:
             call_command("apply_config", str(path))
         assert caught.value.returncode == 2
+
+
+class TestTheDocumentation:
+    def test_its_example_of_all_keys_applies(self, tmp_path):
+        text = (Path(settings.BASE_DIR) / "docs" / "configuration.md").read_text(encoding="utf-8")
+        example = text.partition("```yaml\n")[2].partition("```")[0]
+        secret = tmp_path / "siem"
+        secret.write_text("siem-secret-3\n")
+        report = apply(example.replace("/run/secrets/siem", str(secret)))
+        assert "check no-mfa: message for slack (user)" in report.changes
+        assert sorted(report.secrets) == ["okta-workflows", "soar"]
