@@ -26,6 +26,9 @@ BATCH = 4_000
 # A full import may delete this share of the source's live accounts without being forced.
 DELETABLE_SHARE = 0.20
 
+# What stands for the line of a login that only bad records had.
+NO_LINE = -1
+
 _STAGED = (*COLUMNS, "fingerprint")
 
 
@@ -46,6 +49,12 @@ class Rejected(NamedTuple):
     line: int
     original: Any
     problems: list[Problem]
+
+
+class Good(NamedTuple):
+    line: int
+    raw: dict[str, Any]
+    record: Record
 
 
 class ImportRefused(Exception):
@@ -79,57 +88,64 @@ class Staging:
     def add(self, batch: list[tuple[int, Any]]) -> None:
         """Validate a batch and stage what differs from what is stored."""
         self.counts.read += len(batch)
-        good: dict[str, tuple[int, Any, Record]] = {}
-        present: dict[str, int] = {}
+        good: dict[str, Good] = {}
+        again: list[Good] = []
+        bad: list[Rejected] = []
         for line, raw in batch:
             record = parse(raw) if isinstance(raw, dict) else [Problem(*raw.problem)]
             if isinstance(record, list):
-                self._reject(line, getattr(raw, "original", raw), record)
-                # A bad record still says that its account exists: a full import must not delete it.
-                if isinstance(raw, dict) and (key := login_of(raw)) and len(key) <= 320:
-                    present.setdefault(key, 0)
-            elif record.login_key in good:
-                self._reject_duplicate(line, raw, good[record.login_key][0])
-            else:
-                good[record.login_key] = (line, raw, record)
-        for key in good:
-            present.pop(key, None)
-        self._leave_out_duplicates(good)
-        self._remember(list(present.items()), bad=True)
+                bad.append(Rejected(line, raw if isinstance(raw, dict) else raw.original, record))
+            elif good.setdefault(record.login_key, Good(line, raw, record)).line != line:
+                again.append(Good(line, raw, record))
+        bad += self._duplicates(good, again)
+        # A bad record still says that its account exists: a full import must not delete it.
+        present = {login_of(r.original) for r in bad if isinstance(r.original, dict)} - {""}
+        self._remember([(key, NO_LINE) for key in present if key not in good])
+        for rejected in sorted(bad, key=lambda r: r.line):
+            self.counts.rejected += 1
+            self.on_reject(rejected)
+        self._stage(good)
+
+    def _duplicates(self, good: dict[str, Good], again: list[Good]) -> list[Rejected]:
+        """Remember the batch's logins; take those that came before out of ``good`` and reject them."""
+        lines = {key: row.line for key, row in good.items()}
+        first = dict(lines)
+        if self._remember(list(lines.items())) < len(lines):
+            rows = self._select("SELECT login_key, line FROM seen_logins WHERE login_key", list(lines))
+            first |= {key: line for key, line in rows if line != NO_LINE}
+            # A login that so far only bad records had is good from here on.
+            self.cursor.executemany(
+                "UPDATE seen_logins SET line = %s WHERE login_key = %s",
+                [(lines[key], key) for key, line in rows if line == NO_LINE],
+            )
+        again += [good.pop(key) for key, line in lines.items() if first[key] != line]
+        return [
+            Rejected(
+                row.line,
+                row.raw,
+                [
+                    Problem(
+                        "login",
+                        shorten(row.raw.get("login")),
+                        f"a login of its own: line {first[row.record.login_key]} has it already",
+                    )
+                ],
+            )
+            for row in again
+        ]
+
+    def _stage(self, good: dict[str, Good]) -> None:
         known = self._fingerprints(list(good))
         differing = [
-            (known[key][0] if key in known else None, record)
-            for key, (_, _, record) in good.items()
-            if key not in known or known[key][1] != record.fingerprint
+            (known[key][0] if key in known else None, row.record)
+            for key, row in good.items()
+            if key not in known or known[key][1] != row.record.fingerprint
         ]
         self.counts.unchanged += len(good) - len(differing)
-        self._store(differing)
+        if differing:
+            self._store(differing)
 
-    def _reject(self, line: int, original: Any, problems: list[Problem]) -> None:
-        self.counts.rejected += 1
-        self.on_reject(Rejected(line, original, problems))
-
-    def _reject_duplicate(self, line: int, raw: dict[str, Any], first: int) -> None:
-        expected = f"a login of its own: line {first} has it already"
-        self._reject(line, raw, [Problem("login", shorten(raw.get("login")), expected)])
-
-    def _leave_out_duplicates(self, good: dict[str, tuple[int, Any, Record]]) -> None:
-        """Remember the batch's logins, and reject those that an earlier batch had."""
-        lines = [(key, line) for key, (line, _, _) in good.items()]
-        if self._remember(lines, bad=False) == len(lines):
-            return
-        for key, first in self._select("SELECT login_key, line FROM seen_logins WHERE login_key", list(good)):
-            line, raw, _ = good[key]
-            if first not in (0, line):
-                self._reject_duplicate(line, raw, first)
-                del good[key]
-        # A login that so far only bad records had is good from here on.
-        self.cursor.executemany(
-            "UPDATE seen_logins SET line = %s WHERE login_key = %s AND line = 0",
-            [(line, key) for key, (line, _, _) in good.items()],
-        )
-
-    def _remember(self, rows: list[tuple[str, int]], *, bad: bool) -> int:
+    def _remember(self, rows: list[tuple[str, int]]) -> int:
         if not rows:
             return 0
         if dialect.is_postgres():
@@ -162,7 +178,7 @@ class Staging:
         self._copy(
             "staged_accounts",
             ("account_id", *_STAGED),
-            ((pk, *record.values, record.fingerprint) for pk, record in differing),
+            [(pk, *record.values, record.fingerprint) for pk, record in differing],
         )
         for table, columns, rows in (
             ("staged_devices", ("login_key", "kind", "device_key"), _hanging(differing, "devices")),
@@ -171,7 +187,7 @@ class Staging:
             if rows:
                 self._copy(table, columns, rows)
 
-    def _copy(self, table: str, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
+    def _copy(self, table: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
         if dialect.is_postgres():
             with self.cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
                 write = copy.write_row
@@ -179,10 +195,11 @@ class Staging:
                     write(row)
         else:
             marks = ", ".join(["%s"] * len(columns))
-            self.cursor.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
+            statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"
+            self.cursor.executemany(statement, rows)
 
 
-def _hanging(differing: list[tuple[int | None, Record]], kind: str) -> list[tuple[str, str, str]]:
+def _hanging(differing: list[tuple[int | None, Record]], kind: str) -> list[tuple[Any, ...]]:
     return [(record.login_key, *row) for _, record in differing for row in getattr(record, kind)]
 
 

@@ -137,10 +137,13 @@ def folded(text: str) -> str:
 
 
 def login_of(raw: Raw) -> str:
-    """The login key of a record that may be bad, "" where it has none."""
+    """The login key of a record that may be bad, "" where it has none that could be an account's."""
     value = raw.get("login")
     text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    return "" if text.casefold() == "unknown" or "\0" in text else folded(text)
+    if text.casefold() == "unknown" or "\0" in text or not _encodable(text):
+        return ""
+    key = folded(text)
+    return key if len(key) <= _LIMITS["login"] else ""
 
 
 def parse(raw: Raw) -> Record | list[Problem]:

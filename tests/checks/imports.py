@@ -1,0 +1,17 @@
+"""Short ways to import records in tests."""
+
+from typing import Any
+
+from checks.accounts import import_accounts
+from checks.models import Import, Source
+
+Row = dict[str, Any]
+
+
+def source(slug: str = "okta", kind: str = "identity") -> Source:
+    return Source.objects.get_or_create(slug=slug, defaults={"name": slug, "kind": kind})[0]
+
+
+def load(rows: list[Row], into: str = "okta", kind: str = "identity", **options: Any) -> Import:
+    """Import rows as lines 2, 3 … of a file with a header."""
+    return import_accounts(enumerate(rows, 2), source=source(into, kind), **options)

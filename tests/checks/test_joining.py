@@ -1,0 +1,123 @@
+"""Which accounts are one user: by employee id, then e-mail, then login, case-folded."""
+
+import pytest
+
+from checks.models import Account, User
+from tests.checks.imports import Row, load
+
+pytestmark = pytest.mark.django_db
+
+
+def together(*sources: list[Row]) -> list[set[str]]:
+    """Import the lists as sources 0, 1 …; the accounts of each user as ``source/login``."""
+    for number, rows in enumerate(sources):
+        load(rows, str(number))
+    users: dict[int, set[str]] = {}
+    for user, slug, login in Account.objects.values_list("user_id", "source__slug", "login"):
+        users.setdefault(user, set()).add(f"{slug}/{login}")
+    assert None not in users
+    return sorted(users.values(), key=sorted)
+
+
+def test_by_employee_id_whatever_else_differs() -> None:
+    assert together(
+        [{"login": "a", "employee_id": "E1", "email": "a@x.org"}],
+        [{"login": "b", "employee_id": "e1", "email": "b@x.org"}],
+    ) == [{"0/a", "1/b"}]
+
+
+def test_by_email_case_folded() -> None:
+    assert together([{"login": "a", "email": "Ann@X.org"}], [{"login": "b", "email": "ann@x.ORG"}]) == [
+        {"0/a", "1/b"}
+    ]
+
+
+def test_a_login_that_is_an_address_counts_as_the_email() -> None:
+    assert together([{"login": "ann@x.org"}], [{"login": "b", "email": "ann@x.org"}]) == [
+        {"0/ann@x.org", "1/b"}
+    ]
+
+
+def test_but_not_where_the_account_has_another_email() -> None:
+    assert together(
+        [{"login": "ann@x.org", "email": "else@x.org"}], [{"login": "b", "email": "ann@x.org"}]
+    ) == [{"0/ann@x.org"}, {"1/b"}]
+
+
+def test_by_login_last() -> None:
+    assert together([{"login": "ann"}], [{"login": "ANN", "email": "ann@x.org"}]) == [{"0/ann", "1/ANN"}]
+
+
+def test_the_email_wins_over_the_login() -> None:
+    assert together(
+        [{"login": "ann"}, {"login": "other", "email": "ann@x.org"}], [{"login": "ann", "email": "ann@x.org"}]
+    ) == [{"0/ann"}, {"0/other", "1/ann"}]
+
+
+def test_the_employee_id_wins_over_the_email() -> None:
+    assert together(
+        [{"login": "a", "employee_id": "1"}, {"login": "b", "email": "m@x.org"}],
+        [{"login": "c", "employee_id": "1", "email": "m@x.org"}],
+    ) == [{"0/a", "1/c"}, {"0/b"}]
+
+
+@pytest.mark.parametrize("key", ["email", "login"])
+def test_different_employee_ids_never_join(key: str) -> None:
+    first, second = {"login": "a", "employee_id": "1"}, {"login": "b", "employee_id": "2"}
+    first[key] = second[key] = "ann@x.org"
+    assert len(together([first], [second])) == 2
+
+
+def test_an_employee_joins_who_has_no_id_yet_by_email() -> None:
+    assert together(
+        [{"login": "a", "email": "m@x.org"}], [{"login": "b", "employee_id": "1", "email": "m@x.org"}]
+    ) == [{"0/a", "1/b"}]
+
+
+def test_of_two_employees_who_claim_one_user_the_first_id_has_it() -> None:
+    rows = [{"login": f"b{i}", "employee_id": str(i), "email": "m@x.org"} for i in (2, 1)]
+    assert together([{"login": "a", "email": "m@x.org"}], rows) == [{"0/a", "1/b1"}, {"1/b2"}]
+
+
+def test_an_account_without_an_id_joins_an_employee_by_email() -> None:
+    assert together(
+        [{"login": "a", "employee_id": "1", "email": "m@x.org"}], [{"login": "b", "email": "m@x.org"}]
+    ) == [{"0/a", "1/b"}]
+
+
+def test_of_several_users_with_the_address_the_oldest_is_joined() -> None:
+    assert together(
+        [{"login": f"a{i}", "employee_id": str(i), "email": "m@x.org"} for i in (1, 2)],
+        [{"login": "b", "email": "m@x.org"}],
+    ) == [{"0/a1", "1/b"}, {"0/a2"}]
+
+
+def test_accounts_of_one_file_join_too() -> None:
+    assert together(
+        [
+            {"login": "a", "employee_id": "1"},
+            {"login": "a-admin", "employee_id": "1"},
+            {"login": "b", "email": "m@x.org"},
+            {"login": "b2", "email": "M@x.org"},
+            {"login": "c"},
+        ]
+    ) == [{"0/a", "0/a-admin"}, {"0/b", "0/b2"}, {"0/c"}]
+
+
+@pytest.mark.parametrize("word", ["n/a", "none", "-", "0", "NULL", ""])
+def test_words_for_nothing_join_nobody(word: str) -> None:
+    rows = [{"login": f"u{i}", "employee_id": word, "email": word if word != "0" else ""} for i in range(3)]
+    assert len(together(rows)) == 3
+
+
+def test_who_joined_stays_though_the_keys_change() -> None:
+    together([{"login": "a", "email": "m@x.org"}], [{"login": "b", "email": "m@x.org"}])
+    load([{"login": "b", "email": "else@x.org", "employee_id": "9"}], "1")
+    assert User.objects.count() == 1
+
+
+def test_an_account_whose_user_was_removed_finds_one_again() -> None:
+    together([{"login": "a", "email": "m@x.org"}])
+    User.objects.all().delete()
+    load([{"login": "b", "email": "m@x.org"}], "1")
+    assert User.objects.get().accounts.count() == 2
