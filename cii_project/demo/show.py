@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from checks.models import Run, User
 from cii_project.demo import data, result, webhooks
-from cii_project.demo.folder import LOOPBACK, Folder, State, free_port
+from cii_project.demo.folder import LOOPBACK, Folder, State, free_port, is_free
 from cii_project.demo.parts import Part, Parts
 from cii_project.management.commands.run_checks import progress_bar
 from notifications import bell, services
@@ -48,6 +48,8 @@ class Demonstration:
 
     def show(self, *, users: int, port: int, changes: bool) -> str:
         """Everything up to the table; returns the pages' address. Raises :class:`DemonstrationFailed`."""
+        if port and not is_free(port):
+            raise DemonstrationFailed(f"Port {port} is taken. Give another --port, or none for a free one.")
         state = self._state(users, changes)
         self._set_up()
         self._import(state)

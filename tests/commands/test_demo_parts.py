@@ -1,0 +1,190 @@
+"""The demonstration's judge and its supervisor: that they notice what is wrong."""
+
+import json
+import os
+import signal
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+
+from checks.catalogue import CATALOGUE
+from checks.models import Check, CheckResult, Run
+from checks.services import sync_catalogue
+from cii_project.configuration import apply_config
+from cii_project.demo import result, webhooks
+from cii_project.demo.folder import Folder, InUse
+from cii_project.demo.parts import Part, PartFailed, Parts
+from integrations.models import Integration
+from notifications.models import Delivery, Event, Subscription
+
+
+@pytest.fixture
+def story(db, tmp_path):
+    """A run that found two users for one target, delivered and logged."""
+    sync_catalogue()
+    check = Check.objects.get(slug="no-mfa")
+    now = timezone.now()
+    run = Run.objects.create(trigger="command", state="succeeded")
+    CheckResult.objects.create(run=run, check_ref=check, severity="critical", failing=5, new=2)
+    target = Integration.objects.create(name="soar", kind="webhook")
+    Subscription.objects.create(check_ref=check, integration=target)
+    event = Event.objects.create(run=run, check_ref=check, created_at=now)
+    delivery = Delivery.objects.create(
+        event=event, integration=target, users=2, created_at=now, state="delivered"
+    )
+    log = Log(tmp_path / "receiver.jsonl")
+    log.add(delivery.id, ["ann", "bob"])
+    return run, delivery, log
+
+
+class Log:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def add(self, ident, users, ok=True):
+        body = json.dumps({"id": str(ident), "detail": {"usersFailing": users}})
+        entry = {"body": body, "verdict": {"ok": ok, "id": str(ident)}}
+        with self.path.open("a") as stream:
+            stream.write(json.dumps(entry) + "\n")
+
+    def judged(self, run):
+        received = result.read_log(self.path)
+        rows = result.rows_of(run, received)
+        return rows, result.disagreements(rows, received)
+
+
+class TestTheJudge:
+    def test_what_was_delivered_and_verified_agrees(self, story):
+        run, _, log = story
+        (row,), found = log.judged(run)
+        assert (row.failing, row.new, row.targets, row.delivered, row.verified) == (5, 2, 1, 2, 2)
+        assert row.agrees
+        assert found == []
+
+    def test_a_repeat_and_a_rejection_that_was_sent_again_agree_too(self, story):
+        run, delivery, log = story
+        log.add(delivery.id, ["ann", "bob"])
+        log.add(delivery.id, ["ann", "bob"], ok=False)
+        assert log.judged(run)[1] == []
+        assert result.read_log(log.path).repeats == 1
+
+    def test_a_token_request_is_no_event(self, story):
+        run, _, log = story
+        with log.path.open("a") as stream:
+            stream.write(json.dumps({"body": "", "verdict": {"ok": True, "token": "issued"}}) + "\n")
+        assert log.judged(run)[1] == []
+
+    def test_an_event_that_the_receiver_never_saw_is_told(self, story):
+        run, _, log = story
+        log.path.write_text("")
+        assert any("not in the receiver's log" in text for text in log.judged(run)[1])
+
+    def test_an_event_with_a_user_less_is_told(self, story):
+        run, delivery, log = story
+        log.path.write_text("")
+        log.add(delivery.id, ["ann"])
+        assert any(
+            "no-mfa: 2 new for 1 targets, 2 delivered, 1 verified" in text for text in log.judged(run)[1]
+        )
+
+    def test_an_event_that_nobody_planned_is_told(self, story):
+        run, _, log = story
+        log.add(uuid.uuid4(), ["eve"])
+        assert any("unknown here" in text for text in log.judged(run)[1])
+
+    def test_a_dead_letter_is_told(self, story):
+        run, delivery, log = story
+        Delivery.objects.filter(id=delivery.id).update(state="dead")
+        assert any("1 deliveries are not delivered" in text for text in log.judged(run)[1])
+
+    def test_a_check_that_failed_to_run_is_told(self, story):
+        run, _, log = story
+        CheckResult.objects.update(error="boom")
+        assert "no-mfa: boom" in log.judged(run)[1]
+
+
+class TestTheConfiguration:
+    @pytest.mark.django_db
+    def test_it_applies_and_every_check_has_a_target(self, tmp_path):
+        sync_catalogue()
+        folder = Folder(tmp_path / "demo")
+        folder.create()
+        document = webhooks.document("http://127.0.0.1:8099", "http://127.0.0.1:8000")
+        assert apply_config(document, folder.keys()).secrets == {}
+        types = {row.settings["authorization"]["type"] for row in Integration.objects.all()}
+        assert types == {"basic", "api_key", "oauth"}
+        assert Subscription.objects.values("check_ref").distinct().count() == len(CATALOGUE)
+
+    def test_no_secret_stands_in_the_file(self, tmp_path):
+        folder = Folder(tmp_path / "demo")
+        folder.create()
+        text = webhooks.as_yaml("http://127.0.0.1:8099", "http://127.0.0.1:8000")
+        assert not [secret for secret in folder.keys().values() if secret in text]
+
+    def test_a_folder_serves_one_demonstration_at_a_time(self, tmp_path):
+        folder = Folder(tmp_path / "demo")
+        folder.create()
+        with folder.locked(), pytest.raises(InUse, match="already running"), folder.locked():
+            pass
+
+
+SLEEPER = ["-c", "print('ready', flush=True); import time; time.sleep(60)"]
+
+
+class TestTheSupervisor:
+    @pytest.fixture
+    def parts(self):
+        said: list[str] = []
+        supervisor = Parts(said.append)
+        supervisor.said = said
+        yield supervisor
+        supervisor.stop()
+
+    def test_it_waits_until_a_part_is_ready_and_stops_it_by_its_id(self, parts, tmp_path):
+        part = parts.start(Part("sleeper", SLEEPER, tmp_path / "sleeper.log"), "ready")
+        pid = int((tmp_path / "sleeper.pid").read_text())
+        assert part.running
+        parts.stop()
+        assert not Path(f"/proc/{pid}").exists()
+
+    def test_a_part_that_ends_at_once_has_failed_and_names_its_log(self, parts, tmp_path):
+        part = Part("quitter", ["-c", "raise SystemExit(3)"], tmp_path / "quitter.log")
+        with pytest.raises(PartFailed, match=r"quitter\.log"):
+            parts.start(part, "ready")
+
+    def test_a_part_that_is_killed_is_started_again(self, parts, tmp_path):
+        part = parts.start(Part("sleeper", SLEEPER, tmp_path / "sleeper.log"), "ready")
+        assert not parts.watch()
+        first = part.process.pid
+        os.kill(first, signal.SIGKILL)
+        part.process.wait()
+        assert parts.watch()
+        assert part.running
+        assert part.process.pid != first
+        assert "sleeper has ended" in parts.said[0]
+
+    def test_a_child_that_outlives_its_killed_parent_is_ended_too(self, parts, tmp_path):
+        code = "import os, time; pid = os.fork(); print('ready', os.getpid(), flush=True); time.sleep(60)"
+        part = parts.start(Part("parent", ["-c", code], tmp_path / "parent.log"), "ready")
+        deadline = time.monotonic() + 10
+        while (tmp_path / "parent.log").read_text().count("ready") < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        pids = {int(line.split()[1]) for line in (tmp_path / "parent.log").read_text().splitlines()}
+        (child,) = pids - {part.process.pid}
+        os.kill(part.process.pid, signal.SIGKILL)
+        part.stop()
+        deadline = time.monotonic() + 10
+        while _is_alive(child) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert not _is_alive(child)
+
+
+def _is_alive(pid: int) -> bool:
+    """A zombie that nobody waits for is dead."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
