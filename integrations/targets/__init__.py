@@ -2,12 +2,31 @@
 
 from integrations.targets.base import TargetKind
 from integrations.targets.email import Email
+from integrations.targets.file import File
+from integrations.targets.jira import Jira
+from integrations.targets.pagerduty import PagerDuty
+from integrations.targets.sentinel import Sentinel
+from integrations.targets.servicenow import ServiceNow
 from integrations.targets.slack import Slack
 from integrations.targets.teams import Teams
 from integrations.targets.webex import Webex
 from integrations.targets.webhook import Webhook
 
-KINDS: dict[str, TargetKind] = {kind.slug: kind for kind in (Webhook(), Slack(), Teams(), Webex(), Email())}
+KINDS: dict[str, TargetKind] = {
+    kind.slug: kind
+    for kind in (
+        Webhook(),
+        Slack(),
+        Teams(),
+        Webex(),
+        Email(),
+        Jira(),
+        ServiceNow(),
+        PagerDuty(),
+        Sentinel(),
+        File(),
+    )
+}
 
 
 def get(slug: str) -> TargetKind:

@@ -39,7 +39,11 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """``paragraphs`` is the customised message where there is one, else the check's description, for which
+    """What a kind says of one event.
+
+    ``subject`` "resolved" is the event ``CHECK_RESOLVED``: shaped like ``FAILED_CHECK``, the cured users in
+    ``usersResolved`` (else ``usersFailing``), and in ``stillFailing`` how many users fail the check yet; tickets are closed
+    at 0. ``paragraphs`` is the customised message where there is one, else the check's description, for which
     ``actions`` are then given. ``more`` counts the failing users of the event that are not among ``people``."""
 
     subject: Subject
@@ -58,6 +62,7 @@ class Summary:
     link: str
     published: str
     customised: bool
+    still_failing: int = 0
     recipient_email: str = ""
     recipient_name: str = ""
 
@@ -103,16 +108,19 @@ def summary(event: Event, *, people: int = 20, characters: int = 3000) -> Summar
     """At most ``people`` users by name; paragraphs and actions share ``characters``."""
     detail: Mapping[str, Any] = event.get("detail", {})
     subject = _subject(str(event.get("detail-type", "")))
-    logins = detail.get("usersFailing") or ([detail["login"]] if detail.get("login") else [])
+    logins = _logins(subject, detail)
     batch: Mapping[str, Any] = detail.get("batch", {})
     count, total = int(batch.get("count", 1)), int(batch.get("totalUsers", len(logins)))
     named = _people(logins[:people], detail.get("loginDetails", ()))
+    still = int(detail.get("stillFailing", 0)) if subject == "resolved" else 0
     message = detail.get("message")
     customised = isinstance(message, str) and bool(message.strip())
     said = str(message).split("\n\n") if customised else detail.get("description", ())
+    if subject == "resolved" and not customised:
+        said = ()
     paragraphs = _within([block(str(text)) for text in said], characters)
     actions: tuple[str, ...] = ()
-    if not customised:
+    if not customised and subject != "resolved":
         actions = _within(
             [line(str(text), characters) for text in detail.get("recommendedActions", ())], characters
         )
@@ -124,7 +132,7 @@ def summary(event: Event, *, people: int = 20, characters: int = 3000) -> Summar
         check_id=line(str(detail.get("checkId", "")), 100),
         title=title,
         severity=str(detail.get("severity", "")) if detail.get("severity") in SEVERITIES else "",
-        headline=_headline(subject, title, named, total, bool(detail.get("test"))),
+        headline=_headline(subject, title, named, total, still, bool(detail.get("test"))),
         paragraphs=paragraphs,
         actions=actions,
         people=named,
@@ -135,6 +143,7 @@ def summary(event: Event, *, people: int = 20, characters: int = 3000) -> Summar
         link=_link(detail.get("referenceUrl")),
         published=str(detail.get("published", "")),
         customised=customised,
+        still_failing=still,
         recipient_email=str(recipient.get("email", "")),
         recipient_name=line(str(recipient.get("displayName") or recipient.get("login", "")), MAX_NAME),
     )
@@ -182,7 +191,15 @@ def _subject(detail_type: str) -> Subject:
     return kinds.get(detail_type, "test")
 
 
-def _headline(subject: Subject, title: str, people: Sequence[Person], total: int, test: bool) -> str:
+def _logins(subject: Subject, detail: Mapping[str, Any]) -> Sequence[str]:
+    if subject == "resolved" and "usersResolved" in detail:
+        return list(detail["usersResolved"])
+    return detail.get("usersFailing") or ([detail["login"]] if detail.get("login") else [])
+
+
+def _headline(
+    subject: Subject, title: str, people: Sequence[Person], total: int, still: int, test: bool
+) -> str:
     prefix = "Test message: " if test and subject != "test" else ""
     match subject:
         case "list":
@@ -190,7 +207,8 @@ def _headline(subject: Subject, title: str, people: Sequence[Person], total: int
         case "direct":
             return f"{prefix}{title}: {people[0].login}" if people else f"{prefix}{title}"
         case "resolved":
-            return f"{prefix}Resolved: {title}"
+            cured = f"{total:,} {'user' if total == 1 else 'users'} no longer failing, {still:,} still do"
+            return f"{prefix}{cured}: {title}" if still else f"{prefix}Resolved: {title}"
         case _:
             return title
 

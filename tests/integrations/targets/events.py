@@ -75,6 +75,13 @@ def direct(email: str = "ann@example.com", login: str = "kim@example.com", **mor
     )  # fmt: skip
 
 
+def resolved(still_failing: int = 0) -> dict[str, Any]:
+    """One user is cured of the check; ``still_failing`` others fail it yet."""
+    event = failed([user("kim@example.com")])
+    detail = event["detail"] | {"usersResolved": ["kim@example.com"], "stillFailing": still_failing}
+    return event | {"detail-type": "CHECK_RESOLVED", "detail": detail}
+
+
 def connectivity() -> dict[str, Any]:
     return payloads.webhook_test(
         TENANT, delivery_id=DELIVERY, event_id=EVENT, short_id="1c2d3e4f", published=PUBLISHED

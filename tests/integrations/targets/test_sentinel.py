@@ -1,0 +1,179 @@
+"""Azure Sentinel, against doubles of Entra's token endpoint and the Logs Ingestion API."""
+
+import json
+
+import pytest
+
+from integrations import services
+from integrations.outcomes import Result
+from integrations.targets.base import InvalidDocument
+from integrations.targets.sentinel import Sentinel
+from notifications import payloads
+from tests.integrations.targets import events
+from tests.receiver import Behaviour, Receiver, Recorded
+
+KIND = Sentinel()
+TENANT = "aaaaaaaa-0000-4000-8000-000000000001"
+CLIENT = "bbbbbbbb-0000-4000-8000-000000000002"
+RULE = "dcr-" + "0123456789abcdef" * 2
+LOGIN = f"/{TENANT}/oauth2/v2.0/token"
+INGEST = f"/dataCollectionRules/{RULE}/streams/Custom-IdentityChecks_CL"
+COLUMNS = {
+    "TimeGenerated": str, "EventId": str, "EventType": str, "EventSource": str, "CheckId": str, "CheckTitle": str,
+    "Severity": str, "Login": str, "Details": dict, "CheckTags": list, "Frameworks": list, "RunId": str,
+    "ReferenceUrl": str, "Test": bool,
+}  # fmt: skip
+
+
+class Azure:
+    def __init__(self, receiver: Receiver) -> None:
+        self.receiver, self.tokens, self.revoked = receiver, 0, 0
+        self.rows: list[dict] = []
+        self.answers: list[Behaviour] = []
+        receiver.script(LOGIN, self._token)
+        receiver.script(INGEST, self._ingest)
+
+    def _token(self, request: Recorded) -> Behaviour:
+        wanted = {
+            "grant_type": "client_credentials",
+            "client_id": CLIENT,
+            "client_secret": "the-client-secret",
+            "scope": "https://monitor.azure.com/.default",
+        }
+        if request.form != wanted:
+            return Behaviour(
+                status=401, body=b'{"error":"invalid_client","error_description":"AADSTS7000215"}'
+            )
+        self.tokens += 1
+        return Behaviour(
+            body=json.dumps(
+                {"token_type": "Bearer", "expires_in": 3599, "access_token": f"token{self.tokens}"}
+            ).encode()
+        )
+
+    def _ingest(self, request: Recorded) -> Behaviour:
+        if self.answers:
+            return self.answers.pop(0)
+        if request.header("Authorization") != f"Bearer token{self.tokens}" or self.revoked == self.tokens:
+            return Behaviour(status=401)
+        if request.query != {"api-version": "2023-01-01"} or len(request.body) > 1024 * 1024:
+            return Behaviour(status=413)
+        rows = json.loads(request.body)
+        for row in rows:
+            if set(row) != set(COLUMNS) or any(
+                not isinstance(row[name], kind) for name, kind in COLUMNS.items()
+            ):
+                return Behaviour(status=400, body=b'{"error":{"code":"InvalidPayload","message":"columns"}}')
+        self.rows += rows
+        return Behaviour(status=204)
+
+
+@pytest.fixture
+def azure(receiver: Receiver) -> Azure:
+    return Azure(receiver)
+
+
+def document(receiver: Receiver | None = None, **more: str):
+    here = receiver.url("") if receiver else "https://rule.westeurope-1.ingest.monitor.azure.com"
+    login = {"login_url": receiver.url("")} if receiver else {}
+    return {
+        "tenant_id": TENANT, "client_id": CLIENT, "client_secret": "the-client-secret", "endpoint": here,
+        "rule_id": RULE, **login, **more,
+    }  # fmt: skip
+
+
+def target(receiver: Receiver, **more: str):
+    made = services.save_integration(name="Sentinel", kind="sentinel", document=document(receiver, **more))
+    return services.target_of(made.integration)
+
+
+@pytest.mark.parametrize(
+    ("name", "event"),
+    [
+        ("list", events.failed()),
+        ("hostile", events.failed([events.user(login) for login in events.HOSTILE])),
+        ("test", events.connectivity()),
+    ],
+)
+def test_rows_look_as_their_golden_files(name, event):
+    body = KIND.render(event, events.target(KIND, document())).body
+    events.matches_golden("sentinel", f"{name}.json", body)
+
+
+@pytest.mark.django_db
+def test_each_user_becomes_a_row_and_204_is_delivered(receiver, azure):
+    outcome = events.send(KIND, events.failed(), target(receiver))
+    assert (outcome.result, outcome.status) == (Result.DELIVERED, 204)
+    assert "New token" in outcome.token_step
+    assert [row["Login"] for row in azure.rows] == ["user00000@example.com", "user00001@example.com"]
+    assert azure.rows[0]["Details"]["lastSignIn"] == "2026-01-01T00:00:00Z"
+
+
+@pytest.mark.django_db
+def test_one_token_serves_many_sends_and_a_refused_one_is_renewed_once(receiver, azure):
+    to = target(receiver)
+    events.send(KIND, events.failed(), to)
+    events.send(KIND, events.failed(), to)
+    assert azure.tokens == 1
+    azure.revoked = 1
+    assert events.send(KIND, events.failed(), to).result is Result.DELIVERED
+    assert azure.tokens == 2
+
+
+@pytest.mark.django_db
+def test_without_a_token_nothing_is_sent_and_the_reason_says_why(receiver, azure):
+    outcome = events.send(KIND, events.failed(), target(receiver, client_secret="a-wrong-secret"))
+    assert outcome.result is Result.RETRYABLE
+    assert "AADSTS7000215" in outcome.reason
+    assert "a-wrong-secret" not in repr(outcome)
+    assert receiver.of(INGEST) == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("answer", "result", "word"),
+    [
+        (Behaviour(status=413), Result.PERMANENT, "1 MB"),
+        (
+            Behaviour(status=403, body=b'{"error":{"code":"OperationFailed","message":"no"}}'),
+            Result.PERMANENT,
+            "Publisher",
+        ),
+        (Behaviour(status=404), Result.PERMANENT, "no such"),
+        (Behaviour(status=429, headers=[("Retry-After", "60")]), Result.RETRYABLE, "429"),
+        (Behaviour(status=503), Result.RETRYABLE, "503"),
+        (Behaviour(status=200, body=b"<html>"), Result.RETRYABLE, "204"),
+    ],
+)
+def test_what_azure_answers(receiver, azure, answer, result, word):
+    azure.answers = [answer]
+    outcome = events.send(KIND, events.failed(), target(receiver))
+    assert outcome.result is result
+    assert word in outcome.reason
+    assert outcome.retry_after == (60 if outcome.status == 429 else None)
+
+
+def test_ten_thousand_users_fit_into_calls_of_one_megabyte_as_planning_cuts_them():
+    to = events.target(KIND, document())
+    people = events.users(10_000)
+    sizes = [len(json.dumps(person)) * 2 for person in people]
+    cuts = payloads.partition(sizes, 1000, 1000, KIND.max_bytes)
+    bodies = [KIND.render(events.failed(people[cut.start : cut.stop]), to).body for cut in cuts]
+    assert all(len(body) <= KIND.max_bytes for body in bodies)
+    assert sum(len(json.loads(body)) for body in bodies) == 10_000
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"tenant_id": "contoso"}, "tenant_id"),
+        ({"rule_id": "dcr-1"}, "rule_id"),
+        ({"stream": "IdentityChecks_CL"}, "stream"),
+        ({"endpoint": "http://ingest.monitor.azure.com"}, "endpoint"),
+        ({"client_secret": ""}, "client_secret"),
+    ],
+)
+def test_a_bad_document_names_the_key_that_is_wrong(change, path):
+    with pytest.raises(InvalidDocument) as caught:
+        KIND.clean(document() | change)
+    assert list(caught.value.errors) == [path]
