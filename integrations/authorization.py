@@ -4,6 +4,9 @@ import base64
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from oauthlib.oauth2 import BackendApplicationClient
+from requests_oauthlib import OAuth2
+
 from integrations import tokens
 from integrations.http import AuthBase, HTTPBasicAuth
 
@@ -32,14 +35,19 @@ class ApiKey(AuthBase):
         return r
 
 
-class OAuthClientCredentials(AuthBase):
+class OAuthClientCredentials(OAuth2):
     """A bearer token (RFC 6750) from the token endpoint (RFC 6749 §4.4), shared by all workers.
+
+    requests-oauthlib's own session fetches no token by PUT and opens its own connections; its
+    authorization places the one that tokens.py has fetched through the door.
 
     ``step`` tells, after the call, what happened at the endpoint. Calling raises
     :class:`~integrations.tokens.NoToken`.
     """
 
     def __init__(self, target: "Target") -> None:
+        self.client = BackendApplicationClient(target.settings["authorization"]["client_id"])
+        super().__init__(client=self.client)
         self.target = target
         self.token: tokens.Token | None = None
         self.step = ""
@@ -47,8 +55,8 @@ class OAuthClientCredentials(AuthBase):
     def __call__(self, r: Any) -> Any:
         if self.token is None:
             self.token, self.step = tokens.token_of(self.target)
-        r.headers["Authorization"] = f"Bearer {self.token.text}"
-        return r
+        self.client.access_token = self.token.text
+        return super().__call__(r)
 
     def renew(self) -> None:
         """Get another token than the one that the receiver refused. Raises :class:`~integrations.tokens.NoToken`."""

@@ -39,8 +39,10 @@ class Reader:
         stored: Any = None,
         path: str = "",
         errors: dict[str, str] | None = None,
+        forgotten: str = "",
     ) -> None:
         self.path = path
+        self.forgotten = forgotten
         self.errors: dict[str, str] = {} if errors is None else errors
         self.stored: Mapping[str, Any] = stored if isinstance(stored, Mapping) else {}
         self.known: set[str] = set()
@@ -61,7 +63,11 @@ class Reader:
         return default if found is None else found
 
     def part(self, key: str) -> "Reader":
-        return Reader(self.value(key, {}), self.stored.get(key), self.at(key), self.errors)
+        return Reader(self.value(key, {}), self.stored.get(key), self.at(key), self.errors, self.forgotten)
+
+    def forget(self, why: str) -> None:
+        """Keep no stored secret from here on; ``why`` is what a person reads beside an empty one."""
+        self.stored, self.forgotten = {}, why
 
     def text(self, key: str, *, most: int = MAX_TEXT, default: str | None = None) -> str:
         """1 to ``most`` characters without control characters; ``default`` where the key may be absent."""
@@ -75,6 +81,9 @@ class Reader:
         found = self.value(key)
         if found in (None, "") and isinstance(self.stored.get(key), str):
             return str(self.stored[key])
+        if found in (None, "") and self.forgotten:
+            self.wrong(key, self.forgotten)
+            return ""
         return self._checked(key, found, most)
 
     def _checked(self, key: str, found: Any, most: int) -> str:
@@ -118,12 +127,28 @@ class Reader:
             self.wrong(key, str(error))
         return found
 
+    def same_host(self, key: str, before: Any) -> None:
+        """Stored secrets were given for the host of ``before``: another host under ``key`` gets none of them."""
+        now = self.document.get(key)
+        if isinstance(before, str) and isinstance(now, str) and _host(now) != _host(before):
+            self.forget(
+                "Enter it again: the address names another host than the one that this was stored for."
+            )
+
     def done(self) -> None:
         for key in self.document:
             if key not in self.known:
                 self.wrong(str(key), f"Unknown key. Known here: {', '.join(sorted(self.known))}.")
         if self.errors and not self.path:
             raise InvalidDocument(self.errors)
+
+
+def _host(url: str) -> tuple[str, str, int] | None:
+    try:
+        parsed = parse_url(url)
+    except BadUrl:
+        return None
+    return parsed.scheme, parsed.host, parsed.port
 
 
 def encodable(text: str) -> bool:
@@ -180,7 +205,7 @@ def _one(
         if is_secret and value in (None, ""):
             value = rows.stored.get(name)
             if value is None:
-                rows.wrong(name, "Write the secret value.")
+                rows.wrong(name, rows.forgotten or "Write the secret value.")
                 return
     if problem := _bad_value(where, value):
         rows.wrong(name, problem)

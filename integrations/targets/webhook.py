@@ -39,6 +39,8 @@ class Webhook:
             "url": reader.url("url"),
             "method": reader.choice("method", METHODS, "POST"),
         }
+        if stored:
+            reader.same_host("url", stored.settings.get("url"))
         settings["authorization"], credentials = _authorization(reader, stored)
         sent = {"query": {}, "header": _refused_headers(settings["authorization"]), "body": _ENVELOPE_REFUSED}
         shown, secret = parameters(reader, sent)
@@ -194,6 +196,8 @@ def _authorization(reader: Reader, stored: Cleaned | None) -> tuple[dict[str, An
             part.wrong("value", "A header value holds Latin characters only.")
     else:
         given["endpoint"] = part.url("endpoint")
+        if stored:
+            part.same_host("endpoint", stored.settings["authorization"].get("endpoint"))
         given["method"] = part.choice("method", ("POST", "PUT", "GET"), "POST")
         given["client_authentication"] = part.choice("client_authentication", tuple(_CLIENT), "body")
         given["client_id"] = part.text("client_id")

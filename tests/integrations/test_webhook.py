@@ -325,3 +325,47 @@ def test_the_query_of_a_url_is_not_described():
     described = dict(WEBHOOK.describe(WEBHOOK.clean(document(url="https://h.example/in?sig=abc")).settings))
     assert described["URL"] == "https://h.example/in?•••"
     assert described["Password"] == "•••"
+
+
+# --- stored secrets stay with the host they were given for ------------------------------------------------
+
+
+def without_secrets(authorization):
+    return {k: v for k, v in authorization.items() if k not in ("password", "value", "client_secret")}
+
+
+def test_a_stored_secret_is_kept_while_the_url_stays_on_its_host():
+    stored = WEBHOOK.clean(document())
+    moved = document(url="https://hook.example.com/another", authorization=without_secrets(BASIC))
+    assert WEBHOOK.clean(moved, stored).secrets == stored.secrets
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://evil.example.org/in", "http://hook.example.com/in", "https://hook.example.com:8443/in"],
+)
+@pytest.mark.parametrize(
+    ("authorization", "path"),
+    [
+        (BASIC, "authorization.password"),
+        (KEY, "authorization.value"),
+        (OAUTH, "authorization.client_secret"),
+    ],
+)
+def test_a_stored_secret_is_not_sent_to_another_host(url, authorization, path):
+    hidden = {"header": {"X-Key": {"value": "hidden-1", "secret": True}}}
+    stored = WEBHOOK.clean(document(authorization=authorization, parameters=hidden))
+    blank = {"header": {"X-Key": {"secret": True}}}
+    moved = document(url=url, authorization=without_secrets(authorization), parameters=blank)
+    with pytest.raises(InvalidDocument) as caught:
+        WEBHOOK.clean(moved, stored)
+    assert set(caught.value.errors) == {path, "parameters.header.X-Key"}
+    assert all("Enter it again" in text for text in caught.value.errors.values())
+
+
+def test_a_client_secret_is_not_sent_to_another_token_endpoint():
+    stored = WEBHOOK.clean(document(authorization=OAUTH))
+    moved = {**without_secrets(OAUTH), "endpoint": "https://evil.example.org/token"}
+    with pytest.raises(InvalidDocument) as caught:
+        WEBHOOK.clean(document(authorization=moved), stored)
+    assert set(caught.value.errors) == {"authorization.client_secret"}
