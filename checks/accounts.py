@@ -3,8 +3,9 @@
 from django.db import connection, transaction
 
 from checks import dialect, facts
-from checks.importing import Import, ImportRefused, Rejected, StrictRefused, import_accounts
-from checks.models import Account, User
+from checks.importing import ImportRefused, StrictRefused, import_accounts
+from checks.models import Account, Import, User
+from checks.staging import Rejected
 
 __all__ = [
     "Import",

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from checks import importing
 from checks.accounts import ImportRefused, StrictRefused, import_accounts, link_account, unlink_account
-from checks.importing import Rejected
 from checks.models import Account, Authenticator, Forward, Import, Source, User
+from checks.staging import Rejected
 from tests.checks.imports import Row, load, source
 
 pytestmark = pytest.mark.django_db
