@@ -199,7 +199,7 @@ class Dispatcher:
             except DATABASE_GONE as error:
                 if pause is None:
                     raise
-                log.warning("the database is away (%s), trying again", type(error).__name__)
+                log.warning("the database is away (%s), trying again", error)
                 close_old_connections()
                 time.sleep(pause)
 
@@ -222,7 +222,9 @@ class Dispatcher:
     def _claim(self) -> None:
         now = timezone.now()
         waiting = leasing.queues()
-        claimed = leasing.claim(waiting, self.held_by, self.in_flight, now, self.prompt.counts())
+        back = Counter(sent.claimed.integration_id for sent in self.results)
+        own = leasing.Own(self.held_by, back, self.prompt.counts())
+        claimed = leasing.claim(waiting, self.in_flight, now, own)
         ready = [at for waits in waiting if (at := waits.ready_at(now))]
         self.next_ready = min(ready, default=None)
         self.claimed_at = time.monotonic()

@@ -7,7 +7,7 @@ and its breaker are judged by one worker at a time.
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -93,6 +93,17 @@ class Queue:
         return kind.concurrency if kind else 1
 
 
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What one worker knows of its own sends, by target: under way; back but not recorded yet; back
+    promptly of late."""
+
+    held: Mapping[int, int] = field(default_factory=dict)
+    back: Mapping[int, int] = field(default_factory=dict)
+    proven: Mapping[int, int] = field(default_factory=dict)
+
+
+NOTHING = Own()
 COLUMNS = (
     "id",
     "kind",
@@ -122,18 +133,17 @@ def queues(*, only: QuerySet[Integration] | None = None) -> list[Queue]:
 def wishes(
     waiting: Sequence[Queue],
     sending: Mapping[int, int],
-    held: Mapping[int, int],
-    proven: Mapping[int, int],
+    own: Own,
     now: datetime,
 ) -> dict[int, Wish]:
     """What each target asks of this worker's pool.
 
-    ``sending``: deliveries under way over all workers; ``held`` and ``proven``: this worker's, see
-    :class:`Wish`. An open breaker lets one probe through once its pause is over.
+    ``sending``: deliveries under way over all workers. An open breaker lets one probe through once its
+    pause is over.
     """
     asked = {}
     for queue in waiting:
-        room = queue.at_a_time() - sending.get(queue.id, 0)
+        room = queue.at_a_time() - sending.get(queue.id, 0) + own.back.get(queue.id, 0)
         if rate := queue.rate():
             room = min(room, sharing.allowance(queue.rate_cursor, now, rate))
         if queue.breaker_until:
@@ -141,19 +151,13 @@ def wishes(
         if queue.next_due is None or queue.next_due > now:
             room = 0
         healthy = queue.consecutive_failures == 0 and queue.breaker_until is None
-        asked[queue.id] = Wish(held.get(queue.id, 0), max(0, room), healthy, proven.get(queue.id, 0))
-    for target, count in held.items():
+        asked[queue.id] = Wish(own.held.get(queue.id, 0), max(0, room), healthy, own.proven.get(queue.id, 0))
+    for target, count in own.held.items():
         asked.setdefault(target, Wish(count, 0, healthy=True))
     return asked
 
 
-def claim(
-    waiting: Sequence[Queue],
-    held: Mapping[int, int],
-    in_flight: int,
-    now: datetime,
-    proven: Mapping[int, int] | None = None,
-) -> list[Claimed]:
+def claim(waiting: Sequence[Queue], in_flight: int, now: datetime, own: Own = NOTHING) -> list[Claimed]:
     """Take due deliveries of the ``waiting`` targets, fairly, within every limit."""
     ids = [queue.id for queue in waiting if queue.next_due and queue.next_due <= now]
     if not ids:
@@ -168,7 +172,7 @@ def claim(
         locked = [Queue(**row, next_due=next_due[row["id"]]) for row in rows.order_by("id").values(*COLUMNS)]
         under_way = Delivery.objects.filter(state=SENDING, integration_id__in=[queue.id for queue in locked])
         sending = dict(under_way.values_list("integration_id").annotate(Count("id")).order_by())
-        shares = sharing.share_out(wishes(locked, sending, held, proven or {}, now), in_flight)
+        shares = sharing.share_out(wishes(locked, sending, own, now), in_flight)
         for queue in locked:
             if shares.get(queue.id, 0):
                 claimed += _take(queue, shares[queue.id], lease, until, now)

@@ -6,6 +6,7 @@ deliveries commit together with the findings that they speak of: they are the ou
 """
 
 import uuid
+from datetime import time
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -37,7 +38,7 @@ class Configuration(models.Model):
     )
     region = models.CharField(max_length=64, default="self-hosted")
     base_url = models.URLField(blank=True, help_text="where people reach these pages; used in referenceUrl")
-    run_time = models.TimeField(default="06:00", help_text="when the checks run each day")
+    run_time = models.TimeField(default=time(6), help_text="when the checks run each day")
     run_zone = models.CharField(max_length=64, default="UTC", validators=[validate_zone])
     max_users_per_event = models.PositiveIntegerField(
         default=1000, validators=[MinValueValidator(1), MaxValueValidator(10_000)]

@@ -33,7 +33,6 @@ def share_out(wishes: Mapping[int, Wish], in_flight: int) -> dict[int, int]:
     a target which becomes due while others are busy finds room at once. A target that is failing gets its
     equal part at most, and no more than a quarter of the pool.
     """
-    wishes = {target: wish for target, wish in wishes.items() if wish.room or wish.held}
     given = dict.fromkeys(wishes, 0)
     free = in_flight - sum(wish.held for wish in wishes.values())
     spare = in_flight // 16

@@ -10,6 +10,7 @@ from django.utils import timezone
 from checks.models import Run
 from checks.services import RunRefused, UnknownChecks, reap_dead_runs, request_run
 from notifications import bell, dispatch, health, leasing, retaining, schedule, services
+from notifications.models import Configuration
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +98,9 @@ def restart_died_run(now: datetime) -> Run | None:
 
 
 def start_daily_run(now: datetime) -> None:
+    """Make up for a daily bell that was lost; an installation without schedules has none to lose."""
+    if Configuration.load().daily_slot is None:
+        return
     try:
         run = schedule.start_due_run(now)
     except RunRefused:

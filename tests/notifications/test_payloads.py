@@ -163,9 +163,8 @@ def test_a_list_is_split_never_cut_and_each_batch_keeps_within_both_limits(sizes
         assert len(batch) == max_users or weight > max_bytes  # none is smaller than it must be
 
 
-@given(st.datetimes(timezones=st.just(UTC)))
+@given(st.datetimes(datetime(1970, 1, 1), timezones=st.just(UTC)))
 def test_times_have_the_contracts_form_for_any_moment(moment):
-    assert schema.load("FAILED_CHECK")["properties"]["time"]["pattern"]
-    text = payloads.milliseconds(moment.replace(year=max(moment.year, 1000)))
-    assert datetime.fromisoformat(text).tzinfo is not None
+    text = payloads.milliseconds(moment)
+    assert abs(datetime.fromisoformat(text) - moment) < timedelta(milliseconds=1)
     assert len(text) == len("2026-01-31T06:00:05.123Z")
