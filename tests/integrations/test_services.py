@@ -94,12 +94,12 @@ def test_an_edit_keeps_the_secrets_that_it_leaves_out():
     edited = services.save_integration(
         name="soar",
         kind="webhook",
-        document={**shown, "url": "https://new.example.com", "authorization": {"type": "basic", "username": "new", "password": ""}},
+        document={**shown, "url": "https://hook.example.com/new", "authorization": {"type": "basic", "username": "new", "password": ""}},
         integration=first.integration,
     )  # fmt: skip
     target = services.target_of(Integration.objects.get())
     assert edited.changed
-    assert target.settings["url"] == "https://new.example.com"
+    assert target.settings["url"] == "https://hook.example.com/new"
     assert target.secrets == {
         "authorization": {"password": "pass-word-1"},
         "parameters": {"header": {"X-K": "v1"}},
