@@ -70,6 +70,8 @@ TIME_ZONE = "UTC"
 # --- How bytes leave --------------------------------------------------------------------------------
 # CIDRs that targets may resolve to beside the public internet, such as 10.20.0.0/16,127.0.0.0/8.
 ALLOWED_NETWORKS = env.list("ALLOWED_NETWORKS", default=[])
+# oauthlib refuses to place a token on a plain http URL; here the address rule decides where http may go.
+os.environ.setdefault("OAUTHLIB_INSECURE_TRANSPORT", "1")
 # An explicit proxy for outgoing calls; the environment's http_proxy is never honoured.
 OUTGOING_PROXY = env.str("OUTGOING_PROXY", default="")
 EMAIL_CONFIG = env.email("EMAIL_URL", default="consolemail://")
@@ -176,6 +178,10 @@ UNFOLD = {
     "SITE_TITLE": "Identity checks",
     "SITE_HEADER": "Identity checks",
     "SITE_SYMBOL": "verified_user",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": "cii_project.console.site.favicon"}
+    ],
+    "STYLES": ["cii_project.console.site.stylesheet"],
     "SIDEBAR": {"navigation": "cii_project.console.site.navigation"},
     "COLORS": {
         "primary": {
