@@ -40,6 +40,7 @@ def _row(integration: Integration) -> dict[str, Any]:
     return {
         "integration": integration,
         "menu_id": f"menu-{integration.pk}",
+        "deliveries_url": f"{link('deliveries')}?target={integration.pk}",
         "state": shown.state_of(integration),
         "kind": shown.kind_label(integration),
         "logo": shown.logo(integration.kind),
@@ -68,7 +69,6 @@ class Integrations(Page):
                 "subtitle": "Where messages go, and where users come from.",
                 "rows": [_row(integration) for integration in _all()],
                 "sources": source_rows(),
-                "deliveries_url": link("deliveries"),
             }
         )
 
@@ -182,7 +182,6 @@ class Detail(Page):
                 "chart": health_chart(days, HEALTH_DAYS, timezone.now().date()),
                 "signing_secret": self._shown_once(request, integration),
                 "live_secrets": _live_secrets(integration),
-                "all_deliveries": f"{link('deliveries')}?target={integration.pk}",
             }
         )
 

@@ -22,7 +22,9 @@ ROOMS = (UserType.CONFERENCE_ROOM, UserType.EQUIPMENT)
 def next_runs(configuration: Configuration, after: datetime, count: int = 3) -> list[datetime]:
     """The next times of the daily run, in its own zone."""
     zone = ZoneInfo(configuration.run_zone)
-    found = slots(configuration.run_time, configuration.run_zone, after, count)
+    # A row that was made a moment ago still holds its default as text.
+    at = Configuration._meta.get_field("run_time").to_python(configuration.run_time)
+    found = slots(at, configuration.run_zone, after, count)
     return [moment.astimezone(zone) for moment in found]
 
 
@@ -30,6 +32,12 @@ class SettingsForm(forms.ModelForm):
     run_zone = forms.ChoiceField(
         label="Time zone",
         choices=lambda: [(name, name.replace("_", " ")) for name in sorted(available_timezones())],
+    )
+    base_url = forms.URLField(
+        label="Address of these pages",
+        help_text="Messages link to it, such as https://checks.example.com",
+        required=False,
+        assume_scheme="https",
     )
 
     class Meta:
@@ -51,14 +59,12 @@ class SettingsForm(forms.ModelForm):
             "attempt_retention_days": "Keep attempts for (days)",
             "payload_retention_days": "Keep payloads for (days)",
             "tenant_name": "Name",
-            "base_url": "Address of these pages",
             "account": "Account number",
         }
         help_texts = {
             "run_time": "",
             "max_users_per_event": "A longer list is split into several events; nothing is cut.",
             "payload_retention_days": "After that a delivery can no longer be replayed.",
-            "base_url": "Messages link to it, such as https://checks.example.com",
             "account": "Twelve digits; the “account” of each event.",
             "region": "The “region” of each event.",
         }

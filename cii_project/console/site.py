@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
 
 from cii_project.console.roles import Role, role_of
@@ -17,6 +18,14 @@ PAGES = [
     ("console:integrations", "Integrations", "hub"),
     ("console:settings", "Settings", "tune"),
 ]
+
+
+def favicon(request: HttpRequest) -> str:
+    return static("console/icon.svg")
+
+
+def stylesheet(request: HttpRequest) -> str:
+    return static("console/console.css")
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:

@@ -1,0 +1,383 @@
+"""Integrations in the browser: the form, errors beside their fields, secrets, and what can be done to one."""
+
+import json
+import re
+
+import pytest
+
+from checks.models import Check
+from integrations.models import Integration
+from integrations.sealing import unseal
+from integrations.services import document_of
+from notifications.models import Delivery, Subscription
+from notifications.services import subscribe
+from tests.console.checks_world import HTMX, check_of, client_of, delivered, said, text, webhook
+from tests.receiver import Behaviour, Receiver
+
+pytestmark = pytest.mark.django_db
+ADD = "/integrations/add/webhook/"
+BASIC = {
+    "name": "soar",
+    "url": "https://soar.example.com/hook",
+    "method": "POST",
+    "authorization": "basic",
+    "username": "cii",
+    "password": "s3cret-pass",
+    "signing_enabled": "on",
+    "timeout_connect": "5",
+    "timeout_answer": "5",
+}
+OAUTH = {
+    **BASIC,
+    "authorization": "oauth",
+    "endpoint": "https://id.example.com/token",
+    "token_method": "PUT",
+    "client_authentication": "basic",
+    "client_id": "abc",
+    "client_secret": "s3cret-client",
+}
+
+
+def row(prefix, number, where, name, value, secret=False):
+    found = {
+        f"{prefix}-where-{number}": where,
+        f"{prefix}-name-{number}": name,
+        f"{prefix}-value-{number}": value,
+    }
+    return found | ({f"{prefix}-secret-{number}": "on"} if secret else {})
+
+
+def of(integration, action=""):
+    return f"/integrations/{integration.pk}/{action}"
+
+
+def beside(page, field):
+    """The error that stands in the block of a field."""
+    block = re.search(rf'<div id="div_id_{field}".*?(?=<div id="div_id_|</fieldset>)', page, re.S)
+    assert block, f"no field {field}"
+    found = re.search(r'<li id="error_[^"]*"[^>]*>(.*?)</li>', block[0], re.S)
+    return found[1] if found else ""
+
+
+# --- The form ------------------------------------------------------------------------------------------
+def test_the_form_makes_a_basic_webhook_and_says_what_to_do_next():
+    answer = client_of("Engineer").post(ADD, BASIC, follow=True)
+    made = Integration.objects.get()
+    assert (made.name, made.kind, made.settings["authorization"]) == (
+        "soar",
+        "webhook",
+        {"type": "basic", "username": "cii"},
+    )
+    assert unseal(made.sealed)["authorization"] == {"password": "s3cret-pass"}
+    page = text(answer)
+    assert "Test its connectivity, then enable it on checks." in page
+    assert "It is on no check yet" in page
+    assert said() == ["Added."]
+
+
+def test_the_signing_secret_is_shown_once_after_creation_and_never_again():
+    client = client_of("Engineer")
+    first = text(client.post(ADD, BASIC, follow=True))
+    shown = re.search(r'value="(whsec_[^"]+)"', first)
+    assert shown
+    assert shown[1] == unseal(Integration.objects.get().signing_secrets.get().sealed)
+    assert "whsec_" not in text(client.get(of(Integration.objects.get())))
+
+
+def test_the_form_makes_an_oauth_webhook_with_parameters_of_both_requests():
+    data = {
+        **OAUTH,
+        **row("call", 0, "header", "X-Tenant", "acme"),
+        **row("call", 1, "body", "team", "iam"),
+        **row("token", 0, "body", "audience", "siem"),
+        **row("token", 4, "query", "key", "hush-hush", secret=True),
+    }
+    assert client_of("Engineer").post(ADD, data).status_code == 302
+    made = Integration.objects.get()
+    assert made.settings["parameters"] == {"header": {"X-Tenant": "acme"}, "body": {"team": "iam"}}
+    assert made.settings["authorization"] == {
+        "type": "oauth",
+        "endpoint": "https://id.example.com/token",
+        "method": "PUT",
+        "client_authentication": "basic",
+        "client_id": "abc",
+        "parameters": {"body": {"audience": "siem"}, "query": {"key": {"secret": True}}},
+    }
+    assert unseal(made.sealed)["authorization"] == {
+        "client_secret": "s3cret-client",
+        "parameters": {"query": {"key": "hush-hush"}},
+    }
+
+
+def test_a_preset_fills_in_what_its_receiver_wants():
+    page = text(client_of("Engineer").get("/integrations/add/okta-workflows/"))
+    assert 'value="x-api-client-token"' in page
+    assert re.search(r'<option value="api_key" selected', page)
+
+
+def test_every_kind_that_declares_its_fields_is_in_the_gallery_and_has_a_form():
+    client = client_of("Engineer")
+    slugs = re.findall(r'href="/integrations/add/([^/"]+)/"', text(client.get("/integrations/add/")))
+    assert {"webhook", "slack"} <= set(slugs)
+    for slug in slugs:
+        assert client.get(f"/integrations/add/{slug}/").status_code == 200
+    assert client.get("/integrations/add/carrier-pigeon/").status_code == 404
+
+
+def test_a_kind_with_declared_fields_is_made_by_its_form_and_edited_without_its_secret():
+    client = client_of("Engineer")
+    data = {"name": "chat", "mode": "webhook", "url": "https://hooks.slack.com/services/T0/B0/s3cret-pass"}
+    assert client.post("/integrations/add/slack/", data).status_code == 302
+    made = Integration.objects.get()
+    assert made.kind == "slack"
+    edit = text(client.get(of(made, "edit/")))
+    assert "s3cret-pass" not in edit
+    answer = client.post(of(made, "edit/"), {"name": "chat two", "mode": "webhook", "url": ""})
+    assert answer.status_code == 302
+    made.refresh_from_db()
+    assert made.name == "chat two"
+    assert unseal(made.sealed)["url"].endswith("s3cret-pass")
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "problem"),
+    [
+        ({"name": ""}, "name", "Write 1 to 64 characters"),
+        ({"url": "ftp://example.com"}, "url", "http"),
+        ({"username": "a:b"}, "username", "no colon"),
+        ({"password": ""}, "password", "Write 1 to 512 characters"),
+        ({"owner_email": "nobody"}, "owner_email", "e-mail address"),
+        ({"timeout_answer": "31"}, "timeout_answer", "from 0.1 to 30"),
+        ({"per_second": "-1"}, "per_second", "or leave it empty"),
+        ({"signing_secret": "whsec_short"}, "signing_secret", "whsec_"),
+        ({"ca": "nonsense"}, "ca", "BEGIN CERTIFICATE"),
+        ({"max_attempts": "many"}, "max_attempts", "whole number"),
+    ],
+)
+def test_an_error_stands_beside_its_field_and_nothing_is_saved(change, field, problem):
+    answer = client_of("Engineer").post(ADD, {**BASIC, **change})
+    assert answer.status_code == 422
+    assert problem in beside(text(answer), field)
+    assert not Integration.objects.exists()
+
+
+def test_a_name_that_is_taken_is_refused_beside_the_name():
+    webhook("Soar")
+    answer = client_of("Engineer").post(ADD, BASIC)
+    assert "Another integration has this name" in beside(text(answer), "name")
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        (row("call", 0, "header", "Host", "x"), "Leave this one out: it belongs to the connection."),
+        (row("call", 0, "body", "detail", "x"), "the event itself has a key of this name"),
+        (row("call", 0, "header", "A b", "x"), "no spaces"),
+        (
+            {**row("call", 0, "query", "a", "1"), **row("call", 1, "query", "a", "2")},
+            "This name stands here twice.",
+        ),
+        (row("call", 0, "header", "X-Key", "", secret=True), "Write the secret value."),
+        (row("call", 0, "nowhere", "a", "1"), "Choose header, query string or body."),
+    ],
+)
+def test_an_error_of_a_parameter_stands_in_its_row(rows, problem):
+    answer = client_of("Engineer").post(ADD, {**BASIC, **rows})
+    assert answer.status_code == 422
+    found = re.findall(r'c-row-error"[^>]*>(.*?)</p>', text(answer))
+    assert [error for error in found if problem in error]
+    assert not Integration.objects.exists()
+
+
+def test_what_was_written_stays_in_the_form_but_for_secrets():
+    answer = client_of("Engineer").post(ADD, {**BASIC, "name": "", **row("call", 0, "query", "team", "iam")})
+    page = text(answer)
+    assert 'value="https://soar.example.com/hook"' in page
+    assert 'value="iam"' in page
+    assert "s3cret-pass" not in page
+
+
+def test_saving_with_empty_secrets_keeps_them():
+    client = client_of("Engineer")
+    client.post(ADD, {**BASIC, **row("call", 0, "header", "X-Key", "hush-hush", secret=True)})
+    made = Integration.objects.get()
+    before = unseal(made.sealed)
+    data = {
+        **BASIC,
+        "password": "",
+        "description": "new",
+        **row("call", 0, "header", "X-Key", "", secret=True),
+    }
+    assert client.post(of(made, "edit/"), data).status_code == 302
+    made.refresh_from_db()
+    assert made.description == "new"
+    assert unseal(made.sealed) == before
+    assert said()[-1] == "Changed description."
+
+
+def test_saving_the_form_as_it_stands_changes_nothing_not_even_a_number_from_a_file():
+    made = webhook(parameters={"header": {}, "query": {"flag": True}, "body": {"n": 5, "text": "5"}})
+    client = client_of("Engineer")
+    before = document_of(made)
+    data = {
+        **BASIC,
+        "url": made.settings["url"],
+        "password": "",
+        **row("call", 0, "query", "flag", "true"),
+        **row("call", 1, "body", "n", "5"),
+        **row("call", 2, "body", "text", "5"),
+    }
+    answer = client.post(of(made, "edit/"), data, follow=True)
+    made.refresh_from_db()
+    assert document_of(made) == before
+    assert "Nothing was changed." in text(answer)
+
+
+# --- What can be done to one ---------------------------------------------------------------------------
+def test_the_list_shows_state_checks_and_what_hangs_on_each():
+    target = webhook("soar")
+    subscribe(check_of("no-mfa"), target)
+    subscribe(check_of("mfa-bypass"), target)
+    page = text(client_of("Engineer").get("/integrations/"))
+    assert "2 checks" in page
+    assert "Not tried yet" in page
+    for action in (
+        "Edit",
+        "Test Connectivity",
+        "Enable on checks…",
+        "Deliveries",
+        "Pause",
+        "Rotate signing secret…",
+        "Delete…",
+    ):
+        assert action in page
+
+
+def test_a_test_that_arrives_shows_status_latency_and_the_beginning_of_the_answer():
+    with Receiver() as receiver:
+        receiver.script("/hook", Behaviour(body=b"<b>welcome</b>" + b"x" * 5000))
+        target = webhook(url=receiver.url())
+        page = text(client_of("Operator").post(of(target, "test/"), headers=HTMX))
+        sent = json.loads(receiver.requests[0].body)
+    assert sent["detail-type"] == "WebhookTest"
+    assert "Delivered" in page
+    assert re.search(r"<dt>Status</dt><dd>200</dd>", page)
+    assert re.search(r"<dt>Took</dt><dd>\d+ ms</dd>", page)
+    assert "&lt;b&gt;welcome&lt;/b&gt;" in page
+    assert page.count("x" * 1000) == 1
+    assert "x" * 1024 not in page
+    assert "It works, and is on no check yet." in page
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (401, "does not accept the credentials"),
+        (404, "Nothing is at this address"),
+        (302, "redirects are not followed"),
+        (500, "a problem of its own"),
+        (429, "Requests per second"),
+    ],
+)
+def test_a_test_that_fails_says_what_to_do(status, advice):
+    with Receiver() as receiver:
+        receiver.script("/hook", Behaviour(status=status, headers=[("Location", "https://example.com/")]))
+        target = webhook(url=receiver.url())
+        page = text(client_of("Operator").post(of(target, "test/"), headers=HTMX))
+    assert f"<dd>{status}</dd>" in page
+    assert advice in page
+    assert "It works" not in page
+
+
+def test_a_test_without_an_answer_says_so_and_what_to_do():
+    target = webhook(url="http://127.0.0.1:9/hook")
+    page = text(client_of("Operator").post(of(target, "test/?in=dialog"), headers=HTMX))
+    assert "no answer" in page
+    assert "What to do" in page
+    assert 'id="c-dialog-title"' in page
+
+
+def test_the_token_step_is_shown_apart_from_the_call():
+    with Receiver() as receiver:
+        receiver.script("/token", Behaviour(status=400, body=b'{"error": "invalid_client"}'))
+        target = webhook(
+            url=receiver.url(),
+            authorization={
+                "type": "oauth",
+                "endpoint": receiver.url("/token"),
+                "client_id": "abc",
+                "client_secret": "token-secret",
+            },
+        )
+        page = text(client_of("Operator").post(of(target, "test/"), headers=HTMX))
+        assert not receiver.of("/hook")
+    token = re.search(r"<dt>Token</dt><dd>(.*?)</dd>", page, re.S)
+    assert token
+    assert "invalid_client" in token[1]
+    assert "check the authorization endpoint, client id and secret" in page
+    assert "token-secret" not in page
+
+
+def test_checks_are_chosen_in_a_dialog_and_taken_away_again():
+    target = webhook()
+    check_of()
+    keep, drop, new = (Check.objects.get(slug=s) for s in ("no-mfa", "mfa-bypass", "guest-admin"))
+    subscribe(keep, target)
+    subscribe(drop, target)
+    client = client_of("Operator")
+    dialog = text(client.get(of(target, "checks/"), headers=HTMX))
+    assert dialog.count(" checked") == 2
+    answer = client.post(of(target, "checks/"), {"check": [keep.pk, new.pk]}, headers=HTMX)
+    assert answer["HX-Refresh"] == "true"
+    assert set(Subscription.objects.values_list("check_ref__slug", flat=True)) == {"no-mfa", "guest-admin"}
+    assert len(said()) == 2
+
+
+def test_pausing_keeps_messages_and_resuming_starts_anew():
+    target = webhook()
+    client = client_of("Operator")
+    client.post(of(target, "pause/"), headers=HTMX)
+    target.refresh_from_db()
+    assert target.state == "paused"
+    assert "Paused by operator." in text(client.get(of(target)))
+    client.post(of(target, "resume/"), headers=HTMX)
+    target.refresh_from_db()
+    assert target.state == "active"
+    assert said() == ["Paused.", "Resumed."]
+
+
+def test_a_rotated_secret_is_shown_once_with_its_overlap():
+    target = webhook()
+    client = client_of("Engineer")
+    wrong = client.post(of(target, "rotate/"), {"hours": "1000"}, headers=HTMX)
+    assert (wrong.status_code, "from 0 to 720" in text(wrong)) == (422, True)
+    page = text(client.post(of(target, "rotate/"), {"hours": "2"}, headers=HTMX))
+    newest = target.signing_secrets.first()
+    assert unseal(newest.sealed) in page
+    assert "valid for 2 more hours" in page
+    assert target.signing_secrets.count() == 2
+    assert "whsec" not in "".join(said())
+
+
+def test_deleting_says_what_it_affects_and_is_on_record():
+    target = webhook("soar")
+    subscribe(check_of(), target)
+    delivered(target, state="due")
+    client = client_of("Engineer")
+    dialog = " ".join(text(client.get(of(target, "delete/"), headers=HTMX)).split())
+    assert "told of nothing more by 1 check: No MFA Configured" in dialog
+    assert "1 message that waits to be sent" in dialog
+    answer = client.post(of(target, "delete/"), headers=HTMX)
+    assert answer["HX-Redirect"] == "/integrations/"
+    assert not Integration.objects.exists()
+    assert not Delivery.objects.exists()
+    assert said()[-1] == "Deleted."
+
+
+def test_the_page_of_one_shows_its_settings_without_secrets_and_its_last_deliveries():
+    target = webhook(url="http://127.0.0.1:9/hook?key=hush-hush")
+    delivered(target, state="dead", reason="The receiver answered 404 Not Found.", status_code=404)
+    page = text(client_of("Viewer").get(of(target)))
+    assert "http://127.0.0.1:9/hook?" in page
+    assert "hush-hush" not in page
+    assert "The receiver answered 404 Not Found." in page

@@ -1,0 +1,218 @@
+"""What holds for every page: roles, sign-in, the content policy, hostile names, no stored secret, few queries."""
+
+import re
+
+import pytest
+from django.test import Client
+
+from checks.models import Check, User
+from cii_project.console.paging import KeysetPage
+from notifications.services import subscribe
+from tests.console.checks_world import (
+    HTMX,
+    attempted,
+    client_of,
+    delivered,
+    judged,
+    queries,
+    text,
+    webhook,
+)
+
+pytestmark = pytest.mark.django_db
+HOSTILE = '<script>alert("1")</script>@example.com'
+SECRETS = ("s3cret-pass", "hush-hush")
+READ = ["/", "/integrations/", "/integrations/sources/", "/users/", "/settings/"]
+SHAPE = ["/integrations/add/", "/integrations/add/webhook/", "/integrations/add/slack/"]
+
+
+@pytest.fixture
+def world():
+    """An installation with a hostile user, a webhook full of secrets, a dead letter and an exclusion."""
+    run = judged(HOSTILE, display_name="<b>Bold</b>")
+    integration = webhook(
+        name="<i>soar</i>",
+        parameters={"header": {"X-Key": {"value": "hush-hush", "secret": True}}, "query": {}, "body": {}},
+    )
+    subscribe(Check.objects.get(slug="no-mfa"), integration)
+    delivery = delivered(
+        integration, state="dead", status_code=404, reason="The receiver answered 404 Not Found."
+    )
+    attempted(delivery)
+    return {"run": run, "integration": integration, "user": User.objects.get()}
+
+
+def pages(world):
+    one = f"/integrations/{world['integration'].pk}/"
+    return [*READ, *SHAPE, one, f"{one}edit/", f"/users/{world['user'].pk}/"]
+
+
+def test_every_page_opens_for_an_engineer(world):
+    client = client_of("Engineer")
+    assert {page: client.get(page).status_code for page in pages(world)} == dict.fromkeys(pages(world), 200)
+
+
+def test_a_viewer_reads_but_opens_no_form_of_an_integration(world):
+    client = client_of("Viewer")
+    edit = f"/integrations/{world['integration'].pk}/edit/"
+    wanted = {page: 403 if page in [*SHAPE, edit] else 200 for page in pages(world)}
+    assert {page: client.get(page).status_code for page in pages(world)} == wanted
+
+
+def test_a_page_that_a_role_may_not_open_says_which_role_it_needs_and_offers_nothing(world):
+    page = text(client_of("Viewer").get("/integrations/add/"))
+    assert "This needs the role Engineer" in page
+    assert "Your role is Viewer" in page
+    assert "/integrations/add/webhook/" not in page
+
+
+def test_somebody_without_a_role_is_told_whom_to_ask():
+    answer = client_of("").get("/")
+    assert answer.status_code == 403
+    assert "You have no role yet" in text(answer)
+
+
+def test_nobody_comes_in_without_signing_in(world):
+    for page in pages(world):
+        answer = Client().get(page)
+        assert (answer.status_code, answer["Location"]) == (302, f"/admin/login/?next={page}")
+
+
+def test_a_part_of_a_page_that_is_asked_for_after_the_session_ended_leads_to_the_sign_in():
+    answer = Client().get("/users/filters/save/", headers=HTMX)
+    assert (answer.status_code, answer["HX-Redirect"]) == (401, "/admin/login/")
+
+
+ACTIONS = {
+    "Viewer": ["pause/", "resume/", "test/", "checks/", "edit/", "rotate/", "delete/"],
+    "Operator": ["edit/", "rotate/", "delete/"],
+}
+
+
+@pytest.mark.parametrize(("role", "action"), [(r, a) for r, actions in ACTIONS.items() for a in actions])
+def test_an_action_beyond_the_role_is_refused(world, role, action):
+    answer = client_of(role).post(f"/integrations/{world['integration'].pk}/{action}", headers=HTMX)
+    assert answer.status_code == 403
+    assert "This needs the role" in answer["HX-Trigger"]
+
+
+def test_a_viewer_is_offered_no_action(world):
+    client = client_of("Viewer")
+    for page in (
+        "/integrations/",
+        f"/integrations/{world['integration'].pk}/",
+        "/settings/",
+        "/integrations/sources/",
+    ):
+        body = text(client.get(page))
+        assert "hx-post" not in body
+        assert 'type="submit" class="c-button c-button-primary' not in body
+
+
+def test_no_stored_secret_is_on_any_page(world):
+    client = client_of("Engineer")
+    for page in pages(world):
+        body = text(client.get(page))
+        assert not [secret for secret in SECRETS if secret in body], page
+        assert world["integration"].sealed not in body
+        assert "whsec_" not in body.replace("whsec_…", ""), page
+
+
+def test_a_name_that_is_markup_stays_text(world):
+    client = client_of("Engineer")
+    for page in pages(world):
+        body = text(client.get(page))
+        assert "<script>alert" not in body, page
+        assert "<b>Bold</b>" not in body, page
+        assert "<i>soar</i>" not in body, page
+    assert "&lt;script&gt;alert" in text(client.get("/users/"))
+
+
+def test_every_page_forbids_foreign_and_inline_scripts(world):
+    client = client_of("Engineer")
+    for page in [*pages(world), "/admin/", "/admin/login/"]:
+        answer = client.get(page)
+        policy = answer["Content-Security-Policy"]
+        scripts = re.search(r"script-src ([^;]*)", policy)
+        assert scripts is not None
+        assert scripts[1] == "'self' 'unsafe-eval'"
+        assert "default-src 'none'" in policy
+        assert not re.search(r"<script(?![^>]*\bsrc=)[^>]*>", text(answer)), page
+        assert not re.search(r"\son(click|change|load|error|submit)=", text(answer)), page
+        assert not re.search(r'(src|href)="(https?:)?//', text(answer)), page
+
+
+@pytest.mark.parametrize("role", ["Viewer", "Engineer"])
+def test_no_page_takes_more_than_twenty_queries(world, role):
+    client = client_of(role)
+    for number in range(12):
+        one = webhook(f"target {number}")
+        for check in Check.objects.all()[:10]:
+            subscribe(check, one)
+        delivered(one)
+    judged(*(f"user{number}@example.com" for number in range(12)))
+    for page in pages(world):
+        if client.get(page).status_code == 200:
+            taken = queries(client, page)
+            assert taken <= 20, f"{page}: {taken} queries"
+
+
+def test_every_page_opens_on_an_empty_installation():
+    client = client_of("Engineer")
+    for page in [*READ, *SHAPE]:
+        assert client.get(page).status_code == 200, page
+
+
+def test_the_sign_in_page_shows_what_was_wrong_and_where_to_go_on():
+    answer = Client().post(
+        "/admin/login/?next=/users/", {"username": "ann", "password": "wrong", "next": "/users/"}
+    )
+    assert "Please enter the correct username and password" in text(answer)
+    assert 'name="next" value="/users/"' in text(answer)
+
+
+# --- Pages by key --------------------------------------------------------------------------------------
+def walk(order, size=3):
+    """All rows by following ``next``, then all by following ``previous`` from the last page."""
+    page = KeysetPage.of(User.objects.all(), order=order, cursor="", size=size)
+    forwards, pages = [], [page]
+    while True:
+        forwards += [row.pk for row in page.rows]
+        if not page.next:
+            break
+        page = KeysetPage.of(User.objects.all(), order=order, cursor=page.next, size=size)
+        pages.append(page)
+    backwards = []
+    while True:
+        backwards = [row.pk for row in page.rows] + backwards
+        if not page.previous:
+            break
+        page = KeysetPage.of(User.objects.all(), order=order, cursor=page.previous, size=size)
+    return forwards, backwards, pages
+
+
+@pytest.mark.parametrize("order", [("name", "id"), ("-name", "-id"), ("-id",), ("no_mfa_since", "id")])
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 11])
+def test_pages_by_key_show_every_row_once_in_both_directions(order, count):
+    from datetime import UTC, datetime
+
+    User.objects.bulk_create(
+        User(name=f"n{number % 3}", no_mfa_since=datetime(2026, 1, 1 + number % 2, tzinfo=UTC))
+        for number in range(count)
+    )
+    wanted = list(User.objects.order_by(*order).values_list("pk", flat=True))
+    forwards, backwards, found = walk(order)
+    assert forwards == wanted
+    assert backwards == wanted
+    assert found[0].previous == ""
+    assert found[-1].next == ""
+
+
+@pytest.mark.parametrize(
+    "cursor", ["x", "W10", "é", "bnVsbA", "WzEsMiwzLDQsNV0", "W2ZhbHNlLCJcdTAwMDAiLCIxIl0"]
+)
+def test_a_cursor_that_makes_no_sense_is_the_first_page(cursor):
+    judged("ann@example.com")
+    page = KeysetPage.of(User.objects.all(), order=("name", "id"), cursor=cursor)
+    assert [row.name for row in page.rows] == ["ann@example.com"]
+    assert client_of("Viewer").get("/users/", {"page": cursor}).status_code == 200

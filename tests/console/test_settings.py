@@ -1,0 +1,110 @@
+"""Settings in the browser: the daily run with its next times, identity and limits, and whom the checks judge."""
+
+from datetime import UTC, datetime, time
+
+import pytest
+
+from checks.models import User
+from cii_project.console.settings_page import next_runs, population
+from notifications.models import Configuration
+from tests.console.checks_world import client_of, said, text
+
+pytestmark = pytest.mark.django_db
+VALID = {
+    "run_time": "07:30",
+    "run_zone": "Europe/Berlin",
+    "max_users_per_event": "500",
+    "attempt_retention_days": "30",
+    "payload_retention_days": "14",
+    "tenant_name": "Acme",
+    "base_url": "https://checks.example.com",
+    "account": "123456789012",
+    "region": "self-hosted",
+}
+
+
+def test_the_next_three_times_are_told_in_the_zone_of_the_installation():
+    configuration = Configuration(run_time=time(6), run_zone="Europe/Berlin")
+    found = next_runs(configuration, datetime(2026, 3, 28, 4, 30, tzinfo=UTC))
+    assert [f"{moment:%d %H:%M %z}" for moment in found] == [
+        "28 06:00 +0100",
+        "29 06:00 +0200",
+        "30 06:00 +0200",
+    ]
+
+
+def test_an_engineer_changes_the_settings_and_it_is_on_record():
+    answer = client_of("Engineer").post("/settings/", VALID, follow=True)
+    stored = Configuration.load()
+    assert (stored.run_time, stored.run_zone, stored.max_users_per_event) == (
+        time(7, 30),
+        "Europe/Berlin",
+        500,
+    )
+    assert (stored.tenant_name, stored.account) == ("Acme", "123456789012")
+    assert "The settings are saved." in text(answer)
+    assert "07:30" in text(answer)
+    assert said() == [
+        "Changed account, base_url, max_users_per_event, tenant_name.",
+        "The checks run at 07:30 Europe/Berlin.",
+    ]
+
+
+def test_saving_what_stands_there_changes_nothing():
+    client = client_of("Engineer")
+    client.post("/settings/", VALID)
+    before = said()
+    client.post("/settings/", VALID)
+    assert said() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"run_time": "25:00"}, "Enter a valid time."),
+        ({"run_zone": "Mars/Olympus"}, "Select a valid choice."),
+        ({"account": "12"}, "Write 12 digits."),
+        ({"max_users_per_event": "0"}, "greater than or equal to 1"),
+        ({"base_url": "not a url"}, "Enter a valid URL."),
+    ],
+)
+def test_a_mistake_stands_beside_its_field_and_nothing_is_saved(change, problem):
+    answer = client_of("Engineer").post("/settings/", {**VALID, **change})
+    assert answer.status_code == 422
+    assert problem in text(answer)
+    assert f'id="id_{next(iter(change))}_error"' in text(answer)
+    assert Configuration.load().tenant_name == ""
+
+
+def test_the_next_times_follow_the_form_before_it_is_saved():
+    client = client_of("Viewer")
+    page = text(client.get("/settings/next-runs/", {"run_time": "23:45", "run_zone": "Asia/Tokyo"}))
+    assert page.count("23:45") == 3
+    assert "Asia/Tokyo" in page
+    assert "Write a time" in text(client.get("/settings/next-runs/", {"run_time": "x", "run_zone": "UTC"}))
+
+
+def test_only_an_engineer_may_save():
+    for role in ("Viewer", "Operator"):
+        client = client_of(role)
+        page = text(client.get("/settings/"))
+        assert "Only an Engineer may change these." in page
+        assert "Save settings" not in page
+        assert client.post("/settings/", VALID).status_code == 403
+
+
+def test_the_protected_population_adds_up():
+    User.objects.create(name="judged", protected=True, admin=True)
+    User.objects.create(name="robot", protected=True, nhi=True)
+    User.objects.create(name="guest", protected=True, guest=True)
+    User.objects.create(name="gone")
+    User.objects.create(name="room", user_type="conference_room")
+    assert population() == {
+        "total": 5,
+        "judged": 3,
+        "rooms": 1,
+        "gone": 1,
+        "nhi": 1,
+        "guests": 1,
+        "admins": 1,
+    }
