@@ -7,12 +7,14 @@ import fcntl
 import json
 import os
 import secrets
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from urllib.parse import quote
 
 from cryptography.fernet import Fernet
 
@@ -123,10 +125,11 @@ class Folder:
         own = {
             **self.keys(),
             "DATA_DIR": str(self.path),
-            "DATABASE_URL": f"sqlite:///{self.path / 'db.sqlite3'}",
+            # As a URL: a folder's name may hold what means something else there.
+            "DATABASE_URL": f"sqlite:///{quote(str(self.path / 'db.sqlite3'))}",
             "ALLOWED_NETWORKS": "127.0.0.0/8",
         }
-        exports = "".join(f"export {name}='{value}'\n" for name, value in own.items())
+        exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in own.items())
         _write_private(self.path / "env", exports)
         tuning = {"WORKERS": "2", "LOG_LEVEL": "INFO"}
         kept = {name: value for name, value in base.items() if name not in dropped}

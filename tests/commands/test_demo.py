@@ -161,7 +161,8 @@ class Demo:
 
 @pytest.fixture
 def demo(tmp_path):
-    return Demo(tmp_path / "demo")
+    # A name that a URL, a shell and a format would each read otherwise.
+    return Demo(tmp_path / "a demo + #1 'x' %41")
 
 
 def wait_for(condition, seconds=60.0):
