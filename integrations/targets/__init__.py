@@ -8,6 +8,7 @@ from integrations.targets.pagerduty import PagerDuty
 from integrations.targets.sentinel import Sentinel
 from integrations.targets.servicenow import ServiceNow
 from integrations.targets.slack import Slack
+from integrations.targets.snowflake import Snowflake
 from integrations.targets.teams import Teams
 from integrations.targets.webex import Webex
 from integrations.targets.webhook import Webhook
@@ -24,6 +25,7 @@ KINDS: dict[str, TargetKind] = {
         ServiceNow(),
         PagerDuty(),
         Sentinel(),
+        Snowflake(),
         File(),
     )
 }

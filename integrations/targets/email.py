@@ -37,7 +37,7 @@ class Email(FieldsKind):
     concurrency: ClassVar[int] = 4
     audiences: ClassVar[frozenset[str]] = frozenset({"list", "user", "manager"})
     form_fields: ClassVar[tuple[Field, ...]] = (
-        Field(path="host", label="Mail server", help="Its name, such as smtp.example.com.", most=253),
+        Field(path="host", label="Mail server", help="Its name, such as smtp.example.com.", widget="host", most=253),
         Field(path="port", label="Port", widget="number", whole=True, least=1, most=65_535, default=587),
         Field(
             path="security",

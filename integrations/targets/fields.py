@@ -18,7 +18,7 @@ from integrations.outcomes import MASK
 from integrations.targets.base import Cleaned, Document
 from integrations.targets.documents import MAX_TEXT, Reader, encodable
 
-Widget = Literal["text", "url", "number", "select", "checkbox", "lines", "pem"]
+Widget = Literal["text", "url", "host", "number", "select", "checkbox", "lines", "pem"]
 MAX_LINES = 50
 MAX_PEM = 64 * 1024
 
@@ -72,6 +72,7 @@ def clean(
     Raises :class:`~integrations.targets.base.InvalidDocument`.
     """
     root = Reader(document, stored.secrets if stored else None)
+    _keep_on_host(root, fields, document, stored)
     readers = {"": root}
     settings: dict[str, Any] = {}
     secrets: dict[str, Any] = {}
@@ -96,6 +97,23 @@ def clean(
             reader.done()
     root.done()
     return Cleaned(settings, secrets)
+
+
+def _keep_on_host(root: Reader, fields: Sequence[Field], document: Document, stored: Cleaned | None) -> None:
+    """Stored secrets were given for the addresses that stand beside them: with another host they are asked for anew."""
+    if stored is None or not isinstance(document, Mapping):
+        return
+    for field in fields:
+        before, now = at(stored.settings, field.path), at(document, field.path)
+        if field.widget == "url" and not field.secret:
+            root.same_host(field.path, before)
+        elif (
+            field.widget == "host"
+            and isinstance(now, str)
+            and before is not None
+            and now.lower() != before.lower()
+        ):
+            root.forget("Enter it again: the server is another than the one that this was stored for.")
 
 
 def describe(fields: Sequence[Field], settings: Mapping[str, Any]) -> list[tuple[str, str]]:
