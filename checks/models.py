@@ -161,7 +161,9 @@ class User(models.Model):
     no_mfa_latest = models.DateTimeField(null=True, help_text="youngest creation, accounts without MFA")
     mfa_unknown_since = models.DateTimeField(null=True)
     weak_mfa_since = models.DateTimeField(null=True, help_text="oldest creation, all factors low")
-    not_resistant_since = models.DateTimeField(null=True, help_text="oldest creation, none phishing-resistant")
+    not_resistant_since = models.DateTimeField(
+        null=True, help_text="oldest creation, none phishing-resistant"
+    )
     weak_unknown_since = models.DateTimeField(null=True, help_text="oldest creation, assurance unknown")
     resistant_unknown_since = models.DateTimeField(
         null=True, help_text="oldest creation, unknown whether phishing-resistant"
@@ -171,7 +173,8 @@ class User(models.Model):
     password_unknown = models.BooleanField(default=False)
     password_never_expires = models.BooleanField(null=True)
     shared_with = models.PositiveIntegerField(
-        default=0, help_text="users enrolled with one of this user's authenticators, this one included; 0 = none"
+        default=0,
+        help_text="users enrolled with one of this user's authenticators, this one included; 0 = none",
     )
 
     # Facts: what the sources say of one another.
@@ -344,7 +347,9 @@ class Check(models.Model):
 class Exclusion(models.Model):
     """A user whom a check leaves out, for good or until a date (a snooze)."""
 
-    check_ref = models.ForeignKey(Check, on_delete=models.CASCADE, related_name="exclusions", db_column="check_id")
+    check_ref = models.ForeignKey(
+        Check, on_delete=models.CASCADE, related_name="exclusions", db_column="check_id"
+    )
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="exclusions")
     until = models.DateTimeField(null=True, blank=True)
     reason = models.CharField(max_length=500)
@@ -416,7 +421,9 @@ class CheckResult(models.Model):
     """What a run found for one check."""
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="results")
-    check_ref = models.ForeignKey(Check, on_delete=models.CASCADE, related_name="results", db_column="check_id")
+    check_ref = models.ForeignKey(
+        Check, on_delete=models.CASCADE, related_name="results", db_column="check_id"
+    )
     severity = models.CharField(max_length=8)
     evaluated = models.PositiveIntegerField(default=0)
     failing = models.PositiveIntegerField(default=0)
@@ -442,12 +449,31 @@ class Finding(models.Model):
         UNKNOWN = "unknown", "Can no longer be judged"
         OUT_OF_SCOPE = "out_of_scope", "Out of scope"
 
-    check_ref = models.ForeignKey(Check, on_delete=models.CASCADE, related_name="findings", db_column="check_id")
+    # A first run may open half a million findings. What is looked up by check or run has an index below,
+    # so Django's own are left out; so is the row-by-row test that a check and a run exist, which run_checks
+    # has in hand and nothing deletes while findings speak of them.
+    check_ref = models.ForeignKey(
+        Check,
+        on_delete=models.CASCADE,
+        related_name="findings",
+        db_column="check_id",
+        db_index=False,
+        db_constraint=False,
+    )
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="findings")
     opened_at = models.DateTimeField()
-    opened_run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="opened")
+    opened_run = models.ForeignKey(
+        Run, on_delete=models.PROTECT, related_name="opened", db_index=False, db_constraint=False
+    )
     resolved_at = models.DateTimeField(null=True, blank=True)
-    resolved_run = models.ForeignKey(Run, null=True, on_delete=models.PROTECT, related_name="resolved")
+    resolved_run = models.ForeignKey(
+        Run,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="resolved",
+        db_index=False,
+        db_constraint=False,
+    )
     resolution = models.CharField(max_length=16, choices=Resolution.choices, blank=True)
 
     class Meta:
@@ -470,4 +496,3 @@ class Finding(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} fails {self.check_ref}"
-

@@ -13,6 +13,7 @@ from django.db.models.expressions import Combinable
 from checks.catalogue import get
 from checks.catalogue.base import CatalogueCheck, Settings
 from checks.models import Account, Check, Exclusion, User
+from checks.records import folded
 from checks.verdicts import WORDS, Place, Verdict, complement, mask, place
 
 
@@ -88,7 +89,7 @@ def _users_named(logins: Sequence[str]) -> QuerySet[Any, Any]:
 
     The accounts carry the folded keys; folding in the database would differ for non-ASCII names.
     """
-    keys = [login.casefold() for login in logins]
+    keys = [folded(login) for login in logins]
     accounts = Account.objects.filter(Q(login_key__in=keys) | Q(email_key__in=keys), user__isnull=False)
     return accounts.values("user_id")
 

@@ -98,7 +98,7 @@ def run_checks(
         )
     else:
         _claim(run)
-    with _ending(run):
+    with _ending(run), evaluation.session():
         _evaluate(run, on_findings, progress or (lambda done, total, text: None))
     return run
 
@@ -107,11 +107,9 @@ def preview_run(slugs: Sequence[str] = ()) -> list[Preview]:
     """What :func:`run_checks` would find now. Writes nothing but a temporary table."""
     now = timezone.now()
     checks = _selected(_validated(slugs))
-    try:
+    with evaluation.session():
         rules, errors = _judge(checks, now)
         tallies, _ = evaluation.count()
-    finally:
-        evaluation.drop_changed()
     judged = {rule.check.slug: _preview(rule, tallies) for rule in rules}
     return [
         judged.get(check.slug) or Preview(check.slug, get(check.slug).title, error=_told(errors[check.slug]))
@@ -237,8 +235,6 @@ def _ending(run: Run) -> Iterator[None]:
             state=Run.State.FAILED, finished_at=timezone.now(), error=_told(error)
         )
         raise
-    finally:
-        evaluation.drop_changed()
 
 
 def _evaluate(run: Run, on_findings: OnFindings | None, progress: Progress) -> None:

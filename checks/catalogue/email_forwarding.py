@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import Exists, OuterRef, Q, Value
 from django.db.models.functions import Concat
 
-from checks.catalogue.base import CatalogueCheck, Settings, is_identity
+from checks.catalogue.base import CatalogueCheck, Settings, has_identity_account, is_identity
 from checks.catalogue.fields import DomainListField
 from checks.models import Account, Forward, SourceKind, Status, User
 
@@ -52,7 +52,9 @@ class EmailForwarding(CatalogueCheck):
         return Q(forwards=True) & Q(Exists(outside))
 
     def unknown(self, s: Settings, now: datetime) -> Q:
-        return Q(forwards__isnull=True)
+        # One source says that mail stays inside; another cannot say.
+        silent = Q(forwards=True) & has_identity_account(forwarding__isnull=True)
+        return Q(forwards__isnull=True) | silent
 
     def failing_account(self, account: Account, s: Settings, now: datetime) -> bool:
         return is_identity(account) and bool(account.forwarding)

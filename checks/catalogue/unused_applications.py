@@ -1,12 +1,12 @@
 """Access to applications that nobody makes use of."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import Q
 
-from checks.catalogue.base import CatalogueCheck, Settings, days_before, is_identity
+from checks.catalogue.base import ALWAYS, CatalogueCheck, Settings, days_before, is_identity
 from checks.catalogue.fields import days
 from checks.models import Account, User
 
@@ -41,25 +41,27 @@ class UnusedApplications(CatalogueCheck):
 
     def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> dict[str, Any]:
         failing = [account for account in accounts if self.failing_account(account, s, now)]
-        return {
-            "applications": [
-                {"name": application.get("name"), "lastUsed": application["last_used_at"] or "never"}
-                for account in failing
-                for application in account.applications or []
-                if "last_used_at" in application
-                and unused(application["last_used_at"], account, days_before(now, s.unused_days))
-            ],
-        }
+        cut = days_before(now, s.unused_days)
+        return {"applications": [each for account in failing for each in unused(account, cut)]}
 
 
-def unused(last_used_at: str | None, account: Account, cut: datetime) -> bool:
-    """The application's last use lies before ``cut``; never used counts from the account's creation."""
-    if last_used_at is None:
-        return account.created_at is None or account.created_at < cut
-    try:
-        return datetime.fromisoformat(last_used_at) < cut
-    except (TypeError, ValueError):  # no time, or one without a zone: not ours to judge here
-        return False
+def unused(account: Account, cut: datetime) -> list[dict[str, Any]]:
+    """The account's applications whose last use lies before ``cut``; never used counts from its creation."""
+    found = []
+    for application in account.applications or []:
+        if "last_used_at" not in application:
+            continue
+        text = application["last_used_at"]
+        used = in_utc(text) if text else None
+        if (used or account.created_at or ALWAYS) < cut:
+            found.append({"name": application.get("name"), "lastUsed": used or "never"})
+    return found
+
+
+def in_utc(text: str) -> datetime:
+    """A stored time; one without a zone is UTC."""
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 check = UnusedApplications()

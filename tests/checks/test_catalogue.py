@@ -273,8 +273,8 @@ def test_a_user_without_an_identity_account_is_not_unknown_for_its_sign_in(slug)
 )
 def test_mail_to_another_domain_than_ones_own_is_forwarded_to_the_outside(domain, internal_domains, expected):
     user = make_user("ann@example.com", forwards=True)
-    account = make_account(user)
-    make_account(user, make_source("entra"), login="ann@other.example")
+    account = make_account(user, forwarding=[f"x@{domain}"])
+    make_account(user, make_source("entra"), login="ann@other.example", forwarding=[])
     Forward.objects.create(account=account, address=f"x@{domain}", domain=domain)
 
     assert verdict("email-forwarding", user, internal_domains=internal_domains) is expected
@@ -283,7 +283,7 @@ def test_mail_to_another_domain_than_ones_own_is_forwarded_to_the_outside(domain
 @pytest.mark.django_db
 def test_one_forward_to_the_outside_is_enough_and_those_of_deleted_accounts_do_not_count():
     user = make_user(forwards=True)
-    account = make_account(user)
+    account = make_account(user, forwarding=["a@example.com"])
     Forward.objects.create(account=account, address="a@example.com", domain="example.com")
     gone = make_account(user, make_source("entra"), status="deleted")
     Forward.objects.create(account=gone, address="a@evil.test", domain="evil.test")
@@ -291,6 +291,16 @@ def test_one_forward_to_the_outside_is_enough_and_those_of_deleted_accounts_do_n
 
     Forward.objects.create(account=account, address="a@evil.test", domain="evil.test")
     assert verdict("email-forwarding", user) is FAILS
+
+
+@pytest.mark.django_db
+def test_forwarding_is_unknown_where_one_source_keeps_mail_inside_and_another_cannot_say():
+    user = make_user(forwards=True)
+    account = make_account(user, forwarding=["a@example.com"])
+    Forward.objects.create(account=account, address="a@example.com", domain="example.com")
+    make_account(user, make_source("entra"))
+
+    assert verdict("email-forwarding", user) is UNKNOWN
 
 
 @pytest.mark.parametrize("check", CATALOGUE.values(), ids=list(CATALOGUE))

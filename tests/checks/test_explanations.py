@@ -164,14 +164,17 @@ def test_only_the_applications_that_are_unused_are_listed():
         applications=[
             {"name": "used", "last_used_at": days_ago(30).isoformat()},
             {"name": "unused", "last_used_at": (days_ago(30) - timedelta(microseconds=1)).isoformat()},
+            {"name": "as stored", "last_used_at": "2026-01-02 00:00:00"},
             {"name": "never", "last_used_at": None},
             {"name": "unknown"},
         ],
     )
-    listed = [
-        application["name"] for application in explained("unused-applications", user)[0]["applications"]
+    [item] = explained("unused-applications", user)
+    assert [(each["name"], each["lastUsed"]) for each in item["applications"]] == [
+        ("unused", "2026-06-01T05:59:59.999Z"),
+        ("as stored", "2026-01-02T00:00:00.000Z"),
+        ("never", "never"),
     ]
-    assert listed == ["unused", "never"]
 
 
 def test_placeholders_are_replaced_by_the_settings_in_force():
