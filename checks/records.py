@@ -7,7 +7,7 @@ A raw record is a dict of the data set's field names (docs/importing.md) to text
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from checks import spellings
@@ -57,7 +57,7 @@ class Record(NamedTuple):
 
     @property
     def login_key(self) -> str:
-        return self.values[LOGIN_KEY]
+        return str(self.values[LOGIN_KEY])
 
 
 _LISTS = ("mfa_factors", "admin_roles", "groups", "forwarding", "applications")
@@ -142,26 +142,54 @@ def _finish(found: dict[str, Value], raw: Raw) -> Record | list[Problem]:
     found["last_sign_in_known"] = moment is not None
     found["last_sign_in_at"] = moment or None
     values = tuple([found[column] for column in COLUMNS])
-    text = repr(values)
+    text = _text_of(raw)
     # Neither database takes NUL or half a surrogate pair; the pattern is a cheap first sieve.
     if _SUSPECT.search(text) and (problems := _unstorable(raw)):
         return problems
     if problems := _too_long(found):
         return problems
-    fingerprint = hashlib.blake2b(text.encode(), digest_size=16, key=RULES_VERSION).digest()
-    return Record(values, fingerprint, _devices(active), _forwards(forwarding))
+    return Record(values, _digest(text), _devices(active), _forwards(forwarding))
+
+
+def fingerprint(raw: Raw) -> bytes:
+    """16 bytes by which a record that was imported before is known again, without parsing it."""
+    return _digest(_text_of(raw))
+
+
+def _text_of(raw: Raw) -> str:
+    get = raw.get
+    try:
+        return repr([get(field, ...) for field in FIELDS])
+    except RecursionError:
+        # Nested so deeply that only fields nobody reads can hold it: known by the rest.
+        return repr([str(type(get(field, ...))) for field in FIELDS])
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=16, key=RULES_VERSION).digest()
 
 
 def _unstorable(raw: Raw) -> list[Problem]:
     problems = []
     for column in FIELDS:
         value = raw.get(column)
-        text = value if isinstance(value, str) else _dumps(value) if value.__class__ is not object else ""
-        if "\0" in text or "\\u0000" in text:
+        texts = list(_texts_in(value))
+        if any("\0" in text for text in texts):
             problems.append(Problem(column, shorten(value), "text without NUL characters"))
-        elif not _encodable(text):
+        elif not all(_encodable(text) for text in texts):
             problems.append(Problem(column, shorten(value), "UTF-8 text; save the file as UTF-8"))
     return problems
+
+
+def _texts_in(value: Value) -> Iterator[str]:
+    """The texts of a value that can end up in a column: those of a list's items too."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, list | dict):
+            waiting.extend(item.values() if isinstance(item, dict) else item)
 
 
 def _encodable(text: str) -> bool:

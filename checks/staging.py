@@ -11,7 +11,7 @@ from django.db.backends.utils import CursorWrapper
 
 from checks import dialect
 from checks.models import Source
-from checks.records import COLUMNS, Problem, Record, login_of, parse
+from checks.records import COLUMNS, Problem, Record, fingerprint, login_of, parse
 from checks.values import shorten
 
 # What stands for the line of a login that only bad records had.
@@ -38,10 +38,19 @@ class Rejected(NamedTuple):
     problems: list[Problem]
 
 
+class Known(NamedTuple):
+    """An account as it stands: its id and the fingerprint of the record that it came from."""
+
+    pk: int
+    fingerprint: bytes
+
+
 class Good(NamedTuple):
+    """A record that can be taken; None where the account came from the very same one."""
+
     line: int
     raw: dict[str, Any]
-    record: Record
+    record: Record | None
 
 
 OnReject = Callable[[Rejected], None]
@@ -68,11 +77,19 @@ class Staging:
         good: dict[str, Good] = {}
         again: list[Good] = []
         bad: list[Rejected] = []
-        for line, raw in batch:
-            record = parse(raw) if isinstance(raw, dict) else [Problem(*raw.problem)]
-            if isinstance(record, list):
-                bad.append(Rejected(line, raw if isinstance(raw, dict) else raw.original, record))
-            elif good.setdefault(record.login_key, row := Good(line, raw, record)) is not row:
+        keys = [login_of(raw) if isinstance(raw, dict) else "" for _, raw in batch]
+        known = self._known([key for key in keys if key])
+        for (line, raw), key in zip(batch, keys, strict=True):
+            stored = known.get(key)
+            if stored and stored.fingerprint == fingerprint(raw):
+                row = Good(line, raw, None)
+            else:
+                record = parse(raw) if isinstance(raw, dict) else [Problem(*raw.problem)]
+                if isinstance(record, list):
+                    bad.append(Rejected(line, raw if isinstance(raw, dict) else raw.original, record))
+                    continue
+                row = Good(line, raw, record)
+            if good.setdefault(key, row) is not row:
                 again.append(row)
         bad += self._duplicates(good, again)
         # A bad record still says that its account exists: a full import must not delete it.
@@ -81,7 +98,7 @@ class Staging:
         for rejected in sorted(bad, key=lambda r: r.line):
             self.counts.rejected += 1
             self.on_reject(rejected)
-        self._stage(good)
+        self._stage(good, known)
 
     def _duplicates(self, good: dict[str, Good], again: list[Good]) -> list[Rejected]:
         """Remember the batch's logins; take those that came before out of ``good`` and reject them."""
@@ -104,19 +121,16 @@ class Staging:
                     Problem(
                         "login",
                         shorten(row.raw.get("login")),
-                        f"a login of its own: line {first[row.record.login_key]} has it already",
+                        f"a login of its own: line {first[login_of(row.raw)]} has it already",
                     )
                 ],
             )
             for row in again
         ]
 
-    def _stage(self, good: dict[str, Good]) -> None:
-        known = self._fingerprints(list(good))
+    def _stage(self, good: dict[str, Good], known: dict[str, Known]) -> None:
         differing = [
-            (known[key][0] if key in known else None, row.record)
-            for key, row in good.items()
-            if key not in known or known[key][1] != row.record.fingerprint
+            (known[key].pk if key in known else None, row.record) for key, row in good.items() if row.record
         ]
         self.counts.unchanged += len(good) - len(differing)
         if differing:
@@ -134,13 +148,13 @@ class Staging:
             self.cursor.executemany("INSERT INTO seen_logins VALUES (%s, %s) ON CONFLICT DO NOTHING", rows)
         return self.cursor.rowcount
 
-    def _fingerprints(self, keys: list[str]) -> dict[str, tuple[int, bytes]]:
+    def _known(self, keys: list[str]) -> dict[str, Known]:
         rows = self._select(
             f"SELECT login_key, id, fingerprint FROM checks_account "
             f"WHERE source_id = {int(self.source.pk)} AND login_key",
             keys,
         )
-        return {key: (pk, bytes(fingerprint)) for key, pk, fingerprint in rows}
+        return {key: Known(pk, bytes(stored)) for key, pk, stored in rows}
 
     def _select(self, statement: str, keys: list[str]) -> list[tuple[Any, ...]]:
         if not keys:

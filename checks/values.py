@@ -229,7 +229,8 @@ def _ip(value: Value) -> str:
 def _count(value: Value) -> int | None:
     if value is MISSING or value is None or value == "" or _is_unknown(value):
         return None
-    text = _scalar(value) if value.__class__ is not float or not value.is_integer() else str(int(value))
+    text = str(value) if value.__class__ is float else _scalar(value)
+    text = text.removesuffix(".0")
     if not text:
         return None
     if not (text.isascii() and text.isdigit()) or len(text) > 7 or int(text) > LARGEST_COUNT:

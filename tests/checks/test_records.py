@@ -1,0 +1,342 @@
+"""What one record means: values and their spellings, unknown and none, and every way to be bad."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from checks.records import COLUMNS, FIELDS, Problem, Record, login_of, parse
+from checks.values import shorten
+
+
+def values(**raw: Any) -> dict[str, Any]:
+    record = parse({"login": "ann"} | raw)
+    assert isinstance(record, Record), record
+    return dict(zip(COLUMNS, record.values, strict=True))
+
+
+def only_problem(**raw: Any) -> Problem:
+    problems = parse({"login": "ann"} | raw)
+    assert isinstance(problems, list), problems
+    assert len(problems) == 1
+    return problems[0]
+
+
+def test_a_missing_field_is_unknown() -> None:
+    found = values()
+    assert {name for name in FIELDS if found[name] not in (None, "")} == {"login"}
+    assert (found["manager"], found["owner"], found["user_type"], found["groups"]) == (None, None, None, None)
+    assert (found["last_sign_in_known"], found["mfa"], found["is_admin"]) == (False, None, None)
+
+
+@pytest.mark.parametrize("empty", ["", "  ", None])
+def test_an_empty_cell_means_none_never_or_unknown(empty: str | None) -> None:
+    found = values(**dict.fromkeys(set(FIELDS) - {"login"}, empty))
+    assert {
+        found[name] for name in ("mfa_factors", "admin_roles", "groups", "forwarding", "applications")
+    } == {"[]"}
+    assert (found["last_sign_in_at"], found["last_sign_in_known"]) == (None, True)
+    assert (found["manager"], found["owner"], found["user_type"]) == ("", "", "")
+    unknown = (
+        "status",
+        "created_at",
+        "failed_sign_ins",
+        "mfa_enabled",
+        "mfa_bypass",
+        "password_never_expires",
+    )
+    assert {found[name] for name in unknown} == {None}
+
+
+@pytest.mark.parametrize("word", ["unknown", "Unknown", " UNKNOWN "])
+def test_the_word_unknown_is_unknown_in_every_field(word: str) -> None:
+    assert values(**dict.fromkeys(set(FIELDS) - {"login"}, word)) == values()
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ("2026-01-31", "2026-01-31 00:00:00"),
+        ("2026-01-31T08:30:00", "2026-01-31 08:30:00"),
+        ("2026-01-31 08:30", "2026-01-31 08:30:00"),
+        ("2026-01-31T08:30:00Z", "2026-01-31 08:30:00"),
+        ("2026-01-31t08:30:00z", "2026-01-31 08:30:00"),
+        ("2026-01-31T08:30:00.5Z", "2026-01-31 08:30:00.500000"),
+        ("2026-01-31T08:30:00.1234567Z", "2026-01-31 08:30:00.123456"),
+        ("2026-01-31T08:30:00+02:00", "2026-01-31 06:30:00"),
+        ("2026-01-31T00:30:00+0100", "2026-01-30 23:30:00"),
+        ("20260131", "2026-01-31 00:00:00"),
+        (" 2026-01-31 ", "2026-01-31 00:00:00"),
+    ],
+)
+def test_times_are_iso_8601_and_utc_where_no_zone_is_given(text: str, stored: str) -> None:
+    assert values(created_at=text)["created_at"] == stored
+
+
+@pytest.mark.parametrize("value", ["1700000000", "1700000000000", "1700000000.5", 1700000000, 1.7e12, "-1"])
+def test_an_epoch_is_refused_with_a_hint(value: Any) -> None:
+    assert "seconds or milliseconds since 1970" in only_problem(created_at=value).expected
+
+
+@pytest.mark.parametrize(
+    "value", ["31/01/2026", "2026-13-01", "yesterday", "0001-01-01T00:00+14:00", True, [], {}]
+)
+def test_a_bad_date_says_what_was_expected(value: Any) -> None:
+    problem = only_problem(password_changed_at=value)
+    assert problem.column == "password_changed_at"
+    assert problem.expected.startswith("an ISO 8601 date or time, such as 2026-01-31")
+
+
+@pytest.mark.parametrize(
+    ("spelling", "status"),
+    [
+        ("ACTIVE", "active"),
+        ("PASSWORD_EXPIRED", "password_expired"),
+        ("lockedOut", "locked_out"),
+        ("Locked out", "locked_out"),
+        ("DEPROVISIONED", "deprovisioned"),
+        (True, "active"),
+        ("false", "disabled"),
+        ("archived", "disabled"),
+        ("Terminated", "disabled"),
+        ("on leave", "active"),
+        ("suspended", "suspended"),
+        ("transient", "transient"),
+    ],
+)
+def test_statuses_as_vendors_spell_them(spelling: Any, status: str) -> None:
+    assert values(status=spelling)["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("spelling", "kind"),
+    [
+        ("Member", "internal"),
+        ("employee", "internal"),
+        ("GUEST", "guest"),
+        ("Contractor", "external"),
+        ("Service Account", "service_account"),
+        ("serviceAccount", "service_account"),
+        ("SharedMailbox", "shared_mailbox"),
+        ("room", "conference_room"),
+        ("equipment", "equipment"),
+    ],
+)
+def test_user_types_as_vendors_spell_them(spelling: str, kind: str) -> None:
+    assert values(user_type=spelling)["user_type"] == kind
+
+
+@pytest.mark.parametrize(
+    "column", ["mfa_enabled", "mfa_bypass", "password_never_expires", "credentials_exposed"]
+)
+def test_booleans(column: str) -> None:
+    assert {values(**{column: v})[column] for v in (True, "true", "YES", 1, "1", " y ")} == {True}
+    assert {values(**{column: v})[column] for v in (False, "False", "no", 0, "0", "N")} == {False}
+
+
+@pytest.mark.parametrize(
+    ("factors", "mfa", "assurance", "resistant"),
+    [
+        ("sms:+1555", True, 1, False),
+        ("call|question|email", True, 1, False),
+        ("password", False, 1, False),
+        ("push", True, 2, False),
+        ("token:software:totp", True, 2, False),
+        ("microsoftAuthenticator|phone:+1", True, 2, False),
+        ("token:hardware", True, 2, False),
+        ("hardware OTP with PIN", True, 3, False),
+        ("fido2|sms", True, 3, True),
+        ("webauthn", True, 3, True),
+        ("passKeyDeviceBound", True, 3, True),
+        ("windowsHelloForBusiness", True, 3, True),
+        ("X.509 certificate", True, 3, True),
+        ("retina", True, None, None),
+        ("retina|sms", True, None, None),
+        ("retina|hardware otp with pin", True, 3, None),
+        ("retina|fido2", True, 3, True),
+        ("", False, None, False),
+        ([{"kind": "fido2", "status": "inactive"}], False, None, False),
+        ([{"kind": "fido2", "status": "ENROLLED"}], True, 3, True),
+    ],
+)
+def test_factors(factors: Any, mfa: bool, assurance: int | None, resistant: bool | None) -> None:
+    found = values(mfa_factors=factors)
+    assert (found["mfa"], found["assurance"], found["phishing_resistant"]) == (mfa, assurance, resistant)
+    assert found["factors_known"] is True
+
+
+@pytest.mark.parametrize(
+    ("enabled", "factors", "mfa", "known", "resistant"),
+    [
+        (None, None, None, False, None),
+        (True, None, True, False, None),
+        (False, None, False, True, False),
+        (False, "fido2", False, True, False),
+        (True, "", True, True, False),
+        (True, "password", True, True, False),
+        (None, "sms", True, True, False),
+    ],
+)
+def test_mfa_enabled_and_the_list_of_factors(
+    enabled: bool | None, factors: str | None, mfa: bool | None, known: bool, resistant: bool | None
+) -> None:
+    found = values(mfa_enabled=enabled, **({} if factors is None else {"mfa_factors": factors}))
+    assert (found["mfa"], found["factors_known"], found["phishing_resistant"]) == (mfa, known, resistant)
+
+
+@pytest.mark.parametrize(
+    ("item", "stored"),
+    [
+        ("sms:+15550100", {"kind": "sms", "device": "+15550100"}),
+        ("token:software:totp:abc", {"kind": "totp", "device": "abc"}),
+        ("fido2:aa:bb", {"kind": "fido2", "device": "aa:bb"}),
+        ("retina:left", {"kind": "retina", "device": "left"}),
+        (
+            {"kind": "signed_nonce", "device": 7, "status": "ACTIVE"},
+            {"kind": "push", "device": "7", "status": "ACTIVE"},
+        ),
+    ],
+)
+def test_a_factor_is_a_kind_and_a_device(item: Any, stored: dict[str, str]) -> None:
+    assert json.loads(values(mfa_factors=item if isinstance(item, str) else [item])["mfa_factors"]) == [
+        stored
+    ]
+
+
+def test_applications() -> None:
+    found = values(applications="Jira=2026-01-02|a=b=2026-01-03|Figma=|Slack", created_at="2025-01-01")
+    assert json.loads(found["applications"]) == [
+        {"name": "Jira", "last_used_at": "2026-01-02 00:00:00"},
+        {"name": "a=b", "last_used_at": "2026-01-03 00:00:00"},
+        {"name": "Figma", "last_used_at": None},
+        {"name": "Slack"},
+    ]
+    assert (found["app_unused_since"], found["applications_known"]) == ("2025-01-01 00:00:00", False)
+    assert values(applications="Figma=")["app_unused_since"] == "1970-01-01 00:00:00"
+    found = values(applications=[{"name": "Jira", "last_used_at": None}, {"name": "Wiki"}])
+    assert (found["app_unused_since"], found["applications_known"]) == ("1970-01-01 00:00:00", False)
+    assert values(applications="")["applications_known"] is True
+
+
+def test_lists_of_csv_and_json_mean_the_same() -> None:
+    csv = values(groups=" a | b|", admin_roles="", forwarding="smtp:X@y.org", mfa_factors="sms:+1|push")
+    factors = [{"kind": "sms", "device": "+1"}, {"kind": "push"}]
+    assert csv == values(groups=["a", "b"], admin_roles=[], forwarding=["X@y.org"], mfa_factors=factors)
+
+
+def test_keys_are_case_folded() -> None:
+    found = values(login=" Straße@X.ORG ", employee_id="Ä1", manager="BOSS", department="ÄRZTE")
+    assert (found["login"], found["login_key"]) == ("Straße@X.ORG", "strasse@x.org")
+    assert found["email_key"] == "strasse@x.org"
+    assert (found["employee_key"], found["manager_key"], found["department_key"]) == ("ä1", "boss", "ärzte")
+
+
+def test_numbers_in_json_are_texts_where_text_is_meant() -> None:
+    found = values(login=7, employee_id=42)
+    assert (found["login"], found["employee_key"]) == ("7", "42")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "expected"),
+    [
+        ("login", "", "a login"),
+        ("login", None, "a login"),
+        ("login", "unknown", "a login"),
+        ("login", {}, "text"),
+        ("login", "x" * 321, "at most 320 characters (it has 321)"),
+        ("login", "ß" * 161, "at most 320 characters once case-folded"),
+        ("employee_id", "x" * 129, "at most 128"),
+        ("phone", "x" * 65, "at most 64"),
+        ("email", "ann", "an e-mail address"),
+        ("email", "ann lee@x.org", "an e-mail address"),
+        ("email", "a@x.org, b@x.org", "an e-mail address"),
+        ("title", True, "text"),
+        ("status", "asleep", "a status: active, staged"),
+        ("status", 3, "a status"),
+        ("user_type", "alien", "a user type: internal"),
+        ("last_sign_in_at", "soon", "an ISO 8601"),
+        ("last_sign_in_country", "Germany", "an ISO 3166 code"),
+        ("last_sign_in_country", "1A", "an ISO 3166 code"),
+        ("last_sign_in_ip", "999.1.1.1", "an IPv4 or IPv6 address"),
+        ("failed_sign_ins", "-1", "a whole number from 0 to 1,000,000"),
+        ("failed_sign_ins", 1.5, "a whole number"),
+        ("failed_sign_ins", "1000001", "a whole number"),
+        ("failed_sign_ins", "٣", "a whole number"),
+        ("mfa_enabled", "perhaps", "true or false"),
+        ("mfa_bypass", 2, "true or false"),
+        ("mfa_factors", [3], 'factors such as {"kind"'),
+        ("mfa_factors", [{"device": "x"}], "factors such as"),
+        ("mfa_factors", {"kind": "sms"}, "a list"),
+        ("mfa_factors", "x" * 65, "1 to 64 characters"),
+        ("mfa_factors", "push:" + "x" * 256, "at most 255 characters"),
+        ("groups", [1], "a list of texts"),
+        ("groups", True, "a list"),
+        ("groups", ["x"] * 10_001, "at most 10,000 items"),
+        ("forwarding", "me", "e-mail addresses ('me' is none)"),
+        ("forwarding", "a@" + "x" * 256, "domains of at most 255"),
+        ("applications", "=2026-01-01", "applications such as"),
+        ("applications", "Jira=soon", "'soon' is no ISO 8601 date"),
+        ("applications", [{"last_used_at": None}], "applications such as"),
+        ("title", "a\0b", "without NUL"),
+        ("groups", ["a\0"], "without NUL"),
+        ("title", "a\udc80", "UTF-8 text"),
+        ("groups", ["\ud800"], "UTF-8 text"),
+    ],
+)
+def test_a_bad_value_says_what_was_expected(column: str, value: Any, expected: str) -> None:
+    problem = only_problem(**{column: value})
+    assert problem.column == column
+    assert expected in problem.expected
+
+
+def test_all_problems_of_a_record_are_told() -> None:
+    problems = parse({"login": "a", "status": "?", "created_at": "?", "mfa_enabled": "?"})
+    assert [p.column for p in problems if isinstance(p, Problem)] == ["status", "created_at", "mfa_enabled"]
+
+
+def test_a_long_value_is_shortened() -> None:
+    problem = only_problem(title="x" * 5000)
+    assert len(problem.value) == 60
+    assert shorten("a\nb\x1b[31m") == "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}[31m"
+
+
+def test_backslashes_are_no_control_characters() -> None:
+    assert values(title=r"DOM\x00 \ud800 \u0000")["title"] == r"DOM\x00 \ud800 \u0000"
+
+
+def test_the_fingerprint_tells_records_apart() -> None:
+    prints = {parse({"login": "a", **more}).fingerprint for more in ({}, {"manager": ""}, {"title": "x"})}  # type: ignore[union-attr]
+    assert len(prints) == 3
+
+
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["active", "a@x.org", "2026-01-01"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["kind", "device", "status", "name", "last_used_at"]), inner, max_size=4
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), anything))
+def test_parsing_never_raises_and_what_it_gives_can_be_stored(raw: dict[str, Any]) -> None:
+    result = parse(raw)
+    login_of(raw)
+    if isinstance(result, list):
+        assert result
+        assert all(p.column in FIELDS and len(p.value) <= 60 and p.expected for p in result)
+    else:
+        stored = " ".join(v for v in result.values if isinstance(v, str))
+        stored.encode()
+        assert "\0" not in stored
+        assert result.login_key == login_of(raw)

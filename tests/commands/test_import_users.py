@@ -1,0 +1,200 @@
+"""``manage.py import_users``: what it prints, what it writes and how it exits."""
+
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from checks.models import Account, Import, Source
+
+pytestmark = pytest.mark.django_db
+
+
+class Ran:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run the command on a file of this content; its exit code and output, as a shell would see them."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(
+        content: str | bytes | None, *options: str, name: str = "users.csv", source: str = "okta"
+    ) -> Ran:
+        if content is not None:
+            (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        out, err = io.StringIO(), io.StringIO()
+        try:
+            call_command("import_users", name, "--source", source, *options, stdout=out, stderr=err)
+        except SystemExit as exit_:
+            return Ran(int(exit_.code or 0), out.getvalue(), err.getvalue())
+        except CommandError as error:
+            return Ran(error.returncode, out.getvalue(), err.getvalue() + str(error))
+        return Ran(0, out.getvalue(), err.getvalue())
+
+    return call
+
+
+GOOD = "login,status\nann,active\nbob,disabled\n"
+BAD = "login,status,created_at\nann,asleep,soon\nbob,active,\nann2,active,\nANN2,active,\nc,x\n"
+
+
+def test_a_good_file_exits_0_with_a_summary(run: Any) -> None:
+    ran = run(GOOD)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == "okta: read 2 records: 2 new, 0 changed, 0 unchanged, 0 rejected\n"
+    assert "0 new, 0 changed, 2 unchanged" in run(GOOD).out
+    assert Import.objects.first().file_name == "users.csv"
+
+
+def test_the_source_is_made_with_what_the_options_say(run: Any) -> None:
+    run(GOOD, "--kind", "hr", "--provider", "WORKDAY", "--name", "Workday EU", source="workday")
+    made = Source.objects.get()
+    assert (made.slug, made.kind, made.provider, made.name) == ("workday", "hr", "WORKDAY", "Workday EU")
+    run(GOOD, "--name", "Workday US", source="workday")
+    made.refresh_from_db()
+    assert (made.kind, made.provider, made.name) == ("hr", "WORKDAY", "Workday US")
+
+
+def test_some_bad_rows_exit_1_and_are_told_by_line_column_value_and_expectation(run: Any) -> None:
+    ran = run(BAD)
+    assert ran.code == 1
+    assert ran.out == "okta: read 5 records: 2 new, 0 changed, 0 unchanged, 3 rejected\n"
+    lines = ran.err.splitlines()
+    assert lines[0].startswith("line 2, column status: 'asleep'; expected a status: active, staged")
+    assert lines[1].startswith("line 2, column created_at: 'soon'; expected an ISO 8601 date or time")
+    assert lines[2] == "line 5, column login: 'ANN2'; expected a login of its own: line 4 has it already"
+    assert lines[3] == "line 6, column row: 'c,x'; expected a row of 3 cells like the header (it has 2)"
+    assert set(Account.objects.values_list("login", flat=True)) == {"bob", "ann2"}
+
+
+def test_only_the_first_bad_rows_are_printed(run: Any) -> None:
+    ran = run("login,status\n" + "".join(f"u{i},?\n" for i in range(25)))
+    assert ran.err.count("column status") == 10
+    assert "… and 15 more; --rejects FILE writes them all" in ran.err
+
+
+def test_rejected_csv_rows_are_written_as_they_came_and_can_be_mended(run: Any, tmp_path: Path) -> None:
+    text = BAD.replace("login", "UserName", 1).encode() + b"d,\xff,\n"
+    ran = run(text, "--map", "login=UserName", "--rejects", "bad.csv")
+    assert "all 4 rejected records are in bad.csv" in ran.err
+    data = (tmp_path / "bad.csv").read_bytes()
+    assert b"\r\nd," not in data
+    assert b"d,\xff," in data
+    rows = list(csv.DictReader(io.StringIO(data.decode(errors="replace"))))
+    assert list(rows[0]) == ["error", "UserName", "status", "created_at"]
+    assert (rows[0]["UserName"], rows[0]["status"], rows[0]["created_at"]) == ("ann", "asleep", "soon")
+    assert rows[0]["error"].startswith("line 2: status: 'asleep', expected a status")
+    mended = data.replace(b"asleep,soon", b"active,").replace(b"\xff", b"active").replace(b"ANN2", b"ann3")
+    again = run(mended.replace(b"c,x", b"c,active"), "--map", "login=UserName")
+    assert (again.code, Account.objects.count()) == (0, 6)
+
+
+def test_rejected_json_records_are_written_as_json_lines(run: Any, tmp_path: Path) -> None:
+    records = '{"login": "a", "status": "?"}\nnonsense\n{"login": "b"}\n'
+    ran = run(records, "--rejects", "bad.jsonl", name="users.jsonl")
+    assert ran.code == 1
+    first, second = (json.loads(line) for line in (tmp_path / "bad.jsonl").read_text().splitlines())
+    assert (first["line"], first["record"]) == (1, {"login": "a", "status": "?"})
+    assert first["errors"][0]["column"] == "status"
+    assert (second["line"], second["record"]) == (2, "nonsense")
+
+
+def test_strict_exits_2_and_changes_nothing(run: Any) -> None:
+    ran = run(BAD, "--strict")
+    assert ran.code == 2
+    assert "column status" in ran.err
+    assert "3 of 5 records are bad; nothing was changed" in ran.err
+    assert not Account.objects.exists()
+    assert not Source.objects.exists()
+
+
+def test_full_marks_what_is_missing_and_refuses_to_delete_much(run: Any) -> None:
+    run("login\n" + "".join(f"u{i}\n" for i in range(10)))
+    ran = run("login\nu0\n", "--full")
+    assert ran.code == 2
+    assert "9 of the 10 accounts of okta as deleted, over 20%" in ran.err
+    assert not Account.objects.filter(status="deleted").exists()
+    ran = run("login\nu0\n", "--full", "--force")
+    assert (ran.code, ran.out) == (
+        0,
+        "okta: read 1 records: 0 new, 0 changed, 1 unchanged, 9 deleted, 0 rejected\n",
+    )
+
+
+def test_foreign_headers_from_options_and_a_map_file(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "map.yaml").write_text("login: Wrong\nemail: Mail\n")
+    ran = run("UserName;Mail\nann;ann@x.org\n", "--map-file", "map.yaml", "--map", "login=UserName")
+    assert ran.code == 0
+    assert Account.objects.get().email == "ann@x.org"
+    (tmp_path / "map.json").write_text('{"login": "UserName"}')
+    assert run("UserName\nbob\n", "--map-file", "map.json").code == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "text"),
+    [
+        (None, (), "users.csv: No such file or directory"),
+        ("name\na\n", (), "no column 'login'"),
+        (b"\xff\xfel", (), "UTF-16"),
+        (GOOD, ("--map", "login"), "expected FIELD=NAME"),
+        (GOOD, ("--map", "logn=x"), "there is no field 'logn' to map"),
+        (GOOD, ("--map", "login=x"), "no column 'x'"),
+        (GOOD, ("--map-file", "none.yaml"), "--map-file none.yaml cannot be read"),
+        (GOOD, ("--map-file", "users.csv"), "expected {field: name in the file}"),
+        (GOOD, ("--rejects", "users.csv"), "--rejects would overwrite the file itself"),
+        (GOOD, ("--rejects", "no/where.csv"), "no/where.csv: No such file or directory"),
+        (GOOD, ("--provider", "x" * 33), "--provider: "),
+        (GOOD, ("--format", "json"), "the file is no JSON array"),
+        (GOOD, ("--format", "xml"), "invalid choice: 'xml'"),
+    ],
+)
+def test_what_cannot_be_done_exits_2_says_why_and_changes_nothing(
+    run: Any, content: str | bytes | None, options: tuple[str, ...], text: str
+) -> None:
+    ran = run(content, *options)
+    assert text in ran.err
+    assert ran.code == 2 or "invalid choice" in text
+    assert not Source.objects.exists()
+
+
+def test_a_slug_that_is_none_is_refused(run: Any) -> None:
+    assert run(GOOD, source="my source").code == 2
+
+
+def test_the_kind_of_a_source_is_not_changed(run: Any) -> None:
+    run(GOOD)
+    ran = run(GOOD, "--kind", "hr")
+    assert (ran.code, "okta is of kind identity; use another --source" in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("u.jsonl", '{"login": "a"}'),
+        ("u.json", '[{"login": "a"}]'),
+        ("u.json", '{"login": "a"}\n'),
+        ("u.tsv", "login\tx\na\t\n"),
+    ],
+)
+def test_every_format_is_told_from_the_file(run: Any, name: str, content: str) -> None:
+    assert "1 new" in run(content, name=name).out
+
+
+def test_a_dash_reads_standard_input(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'[{"login": "a"}]')))
+    assert "1 new" in run(None, name="-").out
+
+
+def test_the_help_tells_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        call_command("import_users", "--help")
+    text = capsys.readouterr().out
+    assert "exit codes:\n  0  every record was taken\n  1  some records were rejected" in text
