@@ -212,7 +212,7 @@ def repair(run: Run) -> None:
     for check in Check.objects.filter(results__run=run):
         at = place(check.slot)
         opened = Finding.objects.filter(check_ref=check, opened_run=run, resolved_at__isnull=True)
-        resolved = Finding.objects.filter(check_ref=check, resolved_run=run)
+        resolved = Finding.objects.filter(check_ref=check, resolved_run=run, resolved_at__isnull=False)
         with transaction.atomic():
             _set_bits(resolved, at, Verdict.PASSES)
             _set_bits(opened, at, Verdict.FAILS)

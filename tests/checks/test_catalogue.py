@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from checks.catalogue import CATALOGUE, get
@@ -404,3 +405,15 @@ def test_a_list_setting_takes_a_list_or_one_text():
     for wrong in (["Korea"], [1], 7, []):
         with pytest.raises(ValidationError):
             field.clean(wrong)
+
+
+def test_the_documentation_lists_every_check_with_its_settings_and_defaults():
+    text = (settings.BASE_DIR / "docs" / "checks.md").read_text(encoding="utf-8")
+    rows = {line.split("`")[1]: line for line in text.splitlines() if line.startswith("| `")}
+    assert list(rows) == list(CATALOGUE)
+    for slug, check in CATALOGUE.items():
+        for name, field in check.fields.items():
+            default = ["none"] if field.initial == [] else field.initial
+            words = [str(each) for each in default] if isinstance(default, list) else [str(default)]
+            assert f"`{name}` {words[0]}" in rows[slug]
+            assert all(word in rows[slug] for word in words)
