@@ -1,0 +1,131 @@
+"""A whole installation of its own for the browser: database, web server, worker and receiver as real processes."""
+
+import base64
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cryptography.fernet import Fernet
+from django.conf import settings
+
+ROOT = Path(settings.BASE_DIR)
+PASSWORD = "correct horse battery staple"
+SIGNING_SECRET = "whsec_" + base64.b64encode(b"a signing secret of thirty-two b").decode()
+BASIC, API_KEY, CLIENT = "cii:open-sesame", "x-api-key=sesame", "console:hush-hush-hush"
+START_SECONDS = 60
+
+USERS = """login,email,display_name,status,user_type,created_at,last_sign_in_at,mfa_enabled,admin_roles,manager
+kim,kim@example.com,Kim Doe,active,internal,2020-01-01,2026-01-01,false,,boss
+lee,lee@example.com,"Lee <b>Doe</b>",active,internal,2020-01-01,2026-01-01,false,owner,boss
+ann,ann@example.com,Ann Doe,active,internal,2020-01-01,2026-01-01,false,,boss
+svc,,Backup,active,service_account,2020-01-01,,false,,
+boss,boss@example.com,The Boss,active,internal,2020-01-01,2026-01-01,true,owner,boss
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class Installation:
+    folder: Path
+    url: str
+    receiver: str
+    environment: dict[str, str]
+    processes: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+
+    def manage(self, *command: str) -> None:
+        done = subprocess.run(
+            [sys.executable, "manage.py", *command],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode:
+            raise AssertionError(f"{command}: {done.stdout.decode()}{done.stderr.decode()}")
+
+    def start(self, name: str, *command: str) -> "subprocess.Popen[bytes]":
+        with (self.folder / f"{name}.log").open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, *command],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.processes.append(process)
+        return process
+
+    def stop(self) -> None:
+        for process in reversed(self.processes):
+            process.send_signal(signal.SIGTERM)
+        for process in self.processes:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def received(self, path: str = "") -> list[dict[str, Any]]:
+        """What the receiver wrote down: one entry a request, with its verdict."""
+        log = self.folder / "receiver.jsonl"
+        lines = log.read_text().splitlines() if log.exists() else []
+        return [entry for entry in map(json.loads, lines) if entry["path"].startswith(path)]
+
+
+def wait_for_port(url: str) -> None:
+    host, port = url.removeprefix("http://").split(":")
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection((host, int(port)), 1):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{url} did not open")
+
+
+@contextmanager
+def installation(folder: Path) -> Iterator[Installation]:
+    web, receiver = free_port(), free_port()
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "TEST_"))},
+        "DJANGO_SETTINGS_MODULE": "cii_project.settings",
+        "SECRET_KEY": "only-for-the-browser-tests-0123456789-0123456789",
+        "FIELD_KEYS": Fernet.generate_key().decode(),
+        "DATA_DIR": str(folder),
+        "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
+        "ALLOWED_NETWORKS": "127.0.0.0/8",
+        "WORKERS": "2",
+        "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
+    }
+    environment.pop("REDIS_URL", None)
+    made = Installation(folder, f"http://127.0.0.1:{web}", f"http://127.0.0.1:{receiver}", environment)
+    (folder / "users.csv").write_text(USERS)
+    try:
+        made.manage("setup")
+        made.manage("createsuperuser", "--noinput", "--username", "admin", "--email", "admin@example.com")
+        made.manage("import_users", str(folder / "users.csv"), "--source", "okta")
+        options = ["--port", str(receiver), "--log", str(folder / "receiver.jsonl")]
+        options += ["--basic", BASIC, "--api-key", API_KEY, "--bearer", CLIENT]
+        made.start("receiver", "manage.py", "receiver", *options, "--signing-secret", SIGNING_SECRET)
+        made.start("worker", "manage.py", "qcluster")
+        made.start("web", "-m", "waitress", f"--listen=127.0.0.1:{web}", "cii_project.wsgi:application")
+        wait_for_port(made.url)
+        wait_for_port(made.receiver)
+        yield made
+    finally:
+        made.stop()
