@@ -25,6 +25,7 @@ __all__ = [
     "ConsoleView",
     "KeysetPage",
     "Role",
+    "closing_dialog",
     "link",
     "record",
     "sparkline",
@@ -43,6 +44,11 @@ MESSAGE_LEVELS = {
 def with_toast(response: HttpResponse, text: str, level: Level = "success") -> HttpResponse:
     """Has the page show ``text`` in a corner when this answer to an htmx request arrives."""
     return _trigger(response, "toast", {"text": text, "level": level})
+
+
+def closing_dialog(response: HttpResponse) -> HttpResponse:
+    """Has the page close its dialog when this answer to an htmx request arrives."""
+    return _trigger(response, "close-dialog")
 
 
 def _trigger(response: HttpResponse, event: str, detail: Mapping[str, str] | None = None) -> HttpResponse:
@@ -147,7 +153,7 @@ class ConsoleView(View):
     def toast(self, text: str, level: Level = "success", *, close_dialog: bool = False) -> HttpResponse:
         """After a change made in place by htmx, when nothing needs to be drawn anew."""
         response = with_toast(HttpResponse(status=204), text, level)
-        return _trigger(response, "close-dialog") if close_dialog else response
+        return closing_dialog(response) if close_dialog else response
 
     def forbidden(self, needed: Role) -> HttpResponse:
         role = role_of(self.request.user)

@@ -90,7 +90,8 @@ def of_sources(sources: Sequence[Source], now: datetime) -> list[Notice]:
 
 def first_steps(run: Run | None, integrations: Sequence[Integration]) -> list[Step]:
     """The way from nothing to a first delivered message; empty once it was gone."""
-    sent = Delivery.objects.filter(state=Delivery.State.DELIVERED, event__origin=Event.Origin.RUN).exists()
+    delivered = Delivery.objects.filter(state=Delivery.State.DELIVERED)
+    sent = delivered.filter(event__origin=Event.Origin.RUN).exists()
     if sent:
         return []
     imported = Import.objects.filter(state__in=(Import.State.SUCCEEDED, Import.State.PARTIAL)).exists()
@@ -111,7 +112,7 @@ def first_steps(run: Run | None, integrations: Sequence[Integration]) -> list[St
             "Add one",
         ),
         Step(
-            any(i.last_success_at for i in integrations),
+            delivered.filter(event__origin=Event.Origin.CONNECTIVITY).exists(),
             "Test its connectivity",
             "See that the other side answers.",
             link("integrations"),

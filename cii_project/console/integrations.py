@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.db.models import Count, Prefetch, QuerySet
 from django.db.models.functions import TruncDate
@@ -12,7 +13,16 @@ from django.utils import timezone
 
 from checks.models import Check
 from cii_project.console import integrations_shown as shown
-from cii_project.console.base import ADDITION, DELETION, ConsoleView, Role, link, record
+from cii_project.console.base import (
+    ADDITION,
+    DELETION,
+    ConsoleView,
+    Role,
+    closing_dialog,
+    link,
+    record,
+    with_toast,
+)
 from cii_project.console.integrations_charts import health_chart
 from cii_project.console.integrations_forms import FieldsForm, IntegrationForm
 from cii_project.console.sources import source_rows
@@ -242,9 +252,13 @@ class EnableOnChecks(Page):
                 notices.subscribe(check, integration, audience=Audience.LIST, by=request.user)
             else:
                 notices.unsubscribe(check, integration, audience=Audience.LIST, by=request.user)
-        return self.refreshed(
-            f"“{integration.name}” is enabled on {len(wanted)} check{'' if len(wanted) == 1 else 's'}."
-        )
+        said = f"“{integration.name}” is enabled on {len(wanted)} check{'' if len(wanted) == 1 else 's'}."
+        if urlsplit(request.headers.get("HX-Current-URL", "")).path != link("integration", pk):
+            return self.refreshed(said)
+        # On its own page only what changed is drawn anew: a signing secret that is shown once stays.
+        changed = self.fragment("console/integrations/checks_changed.html", _row(self.one(pk)))
+        changed["HX-Reswap"] = "none"
+        return closing_dialog(with_toast(changed, said))
 
 
 SEVERITY_ORDER = {"critical": 0, "high": 1, "medium": 2, "low": 3}

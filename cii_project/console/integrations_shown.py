@@ -29,7 +29,7 @@ def state_of(integration: Integration, now: datetime | None = None) -> Badge:
         return Badge(f"Failing since {text}", "danger", "error")
     if integration.last_success_at:
         return Badge("Healthy", "success", "check_circle")
-    return Badge("Not tried yet", "plain", "help")
+    return Badge("Nothing sent yet", "plain", "schedule")
 
 
 def kind_label(integration: Integration) -> str:

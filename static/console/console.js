@@ -31,7 +31,8 @@
   document.addEventListener("close-dialog", closeDialog);
 
   document.addEventListener("htmx:afterSwap", (event) => {
-    if (event.detail.target.id !== "c-dialog-body") return;
+    const left = event.detail.xhr.getResponseHeader("HX-Reswap") === "none";
+    if (event.detail.target.id !== "c-dialog-body" || left) return;
     const dialog = byId("c-dialog");
     if (!dialog.open) dialog.showModal();
     const first = dialog.querySelector(".c-field-error input, [autofocus], input:not([type=hidden]), select, textarea");
@@ -130,21 +131,25 @@
     for (const [key, value] of [...event.formData.entries()]) if (value === "") event.formData.delete(key);
   });
 
-  // A menu opens under its button, and above it where there is no room below.
+  // A menu stands under its button, and above it where there is no room below.
+  function place(menu) {
+    const box = document.querySelector(`[popovertarget="${menu.id}"]`).getBoundingClientRect();
+    const below = box.bottom + 4 + menu.offsetHeight < window.innerHeight;
+    menu.style.top = `${below ? box.bottom + 4 : Math.max(4, box.top - 4 - menu.offsetHeight)}px`;
+    menu.style.left = `${Math.max(8, box.right - menu.offsetWidth)}px`;
+  }
   document.addEventListener(
     "toggle",
     (event) => {
-      const menu = event.target;
-      if (!menu.matches?.("[data-menu]") || event.newState !== "open") return;
-      const button = document.querySelector(`[popovertarget="${menu.id}"]`);
-      const place = button.getBoundingClientRect();
-      const below = place.bottom + 4 + menu.offsetHeight < window.innerHeight;
-      menu.style.top = `${below ? place.bottom + 4 : Math.max(4, place.top - 4 - menu.offsetHeight)}px`;
-      menu.style.left = `${Math.max(8, place.right - menu.offsetWidth)}px`;
-      menu.querySelector("a, button, input")?.focus();
+      if (!event.target.matches?.("[data-menu]") || event.newState !== "open") return;
+      place(event.target);
+      event.target.querySelector("a, button, input")?.focus({ preventScroll: true });
     },
     true,
   );
+  for (const moved of ["scroll", "resize"]) {
+    window.addEventListener(moved, () => document.querySelectorAll("[data-menu]:popover-open").forEach(place), { passive: true });
+  }
   document.addEventListener("keydown", (event) => {
     const menu = event.target.closest?.("[data-menu]");
     if (!menu || !["ArrowDown", "ArrowUp"].includes(event.key)) return;
@@ -153,5 +158,4 @@
     const step = event.key === "ArrowDown" ? 1 : -1;
     items[(items.indexOf(document.activeElement) + step + items.length) % items.length].focus();
   });
-  window.addEventListener("scroll", () => document.querySelector("[data-menu]:popover-open")?.hidePopover(), { passive: true });
 })();

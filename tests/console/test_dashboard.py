@@ -21,7 +21,7 @@ def result(check=1, severity="critical", evaluated=100, failing=0, days_ago=0.0,
 
 # --- The score -----------------------------------------------------------------------------------------
 def test_the_score_is_the_share_passing_weighted_by_severity():
-    # (8 × 0.5 + 1 × 1.0) ÷ 9 = 0.555…
+    # (8 * 0.5 + 1 * 1.0) / 9 = 0.555
     assert score([result(1, "critical", 100, 50), result(2, "low", 10, 0)]) == 55
 
 

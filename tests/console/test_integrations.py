@@ -240,7 +240,7 @@ def test_the_list_shows_state_checks_and_what_hangs_on_each():
     subscribe(check_of("mfa-bypass"), target)
     page = text(client_of("Engineer").get("/integrations/"))
     assert "2 checks" in page
-    assert "Not tried yet" in page
+    assert "Nothing sent yet" in page
     for action in (
         "Edit",
         "Test Connectivity",
@@ -329,8 +329,21 @@ def test_checks_are_chosen_in_a_dialog_and_taken_away_again():
     assert dialog.count(" checked") == 2
     answer = client.post(of(target, "checks/"), {"check": [keep.pk, new.pk]}, headers=HTMX)
     assert answer["HX-Refresh"] == "true"
+    assert "is enabled on 2 checks" in text(client.get("/integrations/"))
     assert set(Subscription.objects.values_list("check_ref__slug", flat=True)) == {"no-mfa", "guest-admin"}
     assert len(said()) == 2
+
+
+def test_choosing_checks_on_the_targets_own_page_leaves_the_rest_of_it_alone():
+    target = webhook()
+    check = check_of()
+    headers = {**HTMX, "HX-Current-URL": f"http://testserver{of(target)}"}
+    answer = client_of("Operator").post(of(target, "checks/"), {"check": [check.pk]}, headers=headers)
+    assert "HX-Refresh" not in answer
+    assert answer["HX-Reswap"] == "none"
+    assert "is enabled on 1 check." in answer["HX-Trigger"]
+    assert 'id="on-checks-card" hx-swap-oob="true"' in text(answer)
+    assert "No MFA Configured" in text(answer)
 
 
 def test_pausing_keeps_messages_and_resuming_starts_anew():
