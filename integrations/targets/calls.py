@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, ClassVar
+from urllib.parse import parse_qsl, urlsplit
 
 from integrations import authorization, http, outcomes, tls
 from integrations.outcomes import MAX_REASON, Outcome, Result
@@ -29,9 +30,19 @@ def parsed(body: bytes) -> dict[str, Any]:
     """An answer's JSON object; empty where it is none."""
     try:
         found = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter for brackets, thousands deep
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _telling(secret: str) -> list[str]:
+    """A secret and, of a URL that is one, the parts that an answer may send back without the rest."""
+    if not secret.startswith(("https://", "http://")):
+        return [secret]
+    parts = urlsplit(secret)
+    target = secret.partition(parts.netloc)[2]
+    values = [value for _, value in parse_qsl(parts.query)]
+    return [secret, target, parts.path, parts.path.rpartition("/")[2], *values]
 
 
 class Call:
@@ -40,7 +51,7 @@ class Call:
     def __init__(self, target: Target) -> None:
         self.target = target
         self.start = monotonic()
-        self.hidden = secret_texts(target.secrets)
+        self.hidden = [part for text in secret_texts(target.secrets) for part in _telling(text)]
         self.step = ""
 
     def request(

@@ -8,7 +8,6 @@ and deadlines, and brings fifty megabytes for one statement.
 
 import base64
 import hashlib
-import json
 from typing import Any, ClassVar
 
 from cryptography.hazmat.primitives import hashes, serialization
@@ -221,7 +220,4 @@ def _key(pem: str) -> rsa.RSAPrivateKey | None:
 
 
 def _code(answer: http.Answer) -> str:
-    try:
-        return str(json.loads(answer.body).get("code", "")) if answer.status == 422 else ""
-    except (ValueError, AttributeError):
-        return ""
+    return str(parsed(answer.body).get("code", "")) if answer.status == 422 else ""

@@ -1,0 +1,116 @@
+"""One declaration of fields serves validation, description and a form."""
+
+import math
+
+import pytest
+
+from integrations.targets import KINDS, fields
+from integrations.targets.base import Cleaned, InvalidDocument
+from integrations.targets.fields import Field
+
+FIELDS = (
+    Field(path="mode", label="Mode", widget="select", choices=(("a", "First"), ("b", "Second")), default="a"),
+    Field(path="token", label="Token", secret=True, when=("mode", ("a",))),
+    Field(path="name", label="Name", when=("mode", ("b",))),
+    Field(path="port", label="Port", widget="number", whole=True, least=1, most=9, default=5),
+    Field(path="people", label="People", widget="lines", required=False),
+    Field(path="loud", label="Loud", widget="checkbox", default=False),
+    Field(path="inner.note", label="Note", required=False),
+    Field(path="address", label="Address", widget="url", required=False),
+)
+
+
+def errors(document, stored=None):
+    with pytest.raises(InvalidDocument) as caught:
+        fields.clean(FIELDS, document, stored)
+    return caught.value.errors
+
+
+def test_a_posted_form_becomes_a_document_that_is_clean():
+    posted = {
+        "mode": "b", "name": " Ann ", "token": "hidden by the form", "port": "7", "people": "x\n\n y \nx",
+        "loud": "on", "inner.note": "hi", "address": "",
+    }  # fmt: skip
+    document = fields.from_form(FIELDS, posted)
+    assert document == {
+        "mode": "b", "name": "Ann", "port": 7, "people": ["x", " y ", "x"], "loud": True, "inner": {"note": "hi"},
+    }  # fmt: skip
+    cleaned = fields.clean(FIELDS, document)
+    assert cleaned.settings["people"] == ["x", "y"]
+    assert cleaned.secrets == {}
+
+
+def test_a_form_is_filled_from_what_is_stored_and_never_with_a_secret():
+    cleaned = fields.clean(FIELDS, {"token": "secret", "people": ["x", "y"], "inner": {"note": "hi"}})
+    assert cleaned.secrets == {"token": "secret"}
+    shown = fields.form_values(FIELDS, cleaned.settings)
+    assert shown["people"] == "x\ny"
+    assert shown["inner.note"] == "hi"
+    assert "token" not in shown
+    assert fields.form_values(FIELDS)["port"] == 5
+
+
+def test_what_is_posted_unchanged_changes_nothing():
+    cleaned = fields.clean(FIELDS, {"token": "secret", "people": ["x"], "loud": True, "port": 3})
+    shown = fields.form_values(FIELDS, cleaned.settings)
+    posted = {path: str(value) for path, value in shown.items() if value not in (None, False)}
+    assert fields.clean(FIELDS, fields.from_form(FIELDS, posted), cleaned) == cleaned
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for slug, kind in KINDS.items() if slug != "webhook"], ids=lambda kind: kind.slug
+)
+def test_an_empty_form_asks_for_all_that_is_required(kind):
+    posted = {path: str(value) for path, value in fields.form_values(kind.form_fields).items() if value}
+    document = fields.from_form(kind.form_fields, posted)
+    with pytest.raises(InvalidDocument) as caught:
+        kind.clean(document)
+    chosen = fields.form_values(kind.form_fields)
+    required = {
+        f.path
+        for f in kind.form_fields
+        if f.required and f.default is None and (f.when is None or chosen[f.when[0]] in f.when[1])
+    }
+    assert set(caught.value.errors) == required
+
+
+@pytest.mark.parametrize("port", ["", "x", "0", "10", "5.5", "nan", "inf", True, math.nan, [5]])
+def test_a_number_that_will_not_do_is_an_error_at_its_path(port):
+    assert list(
+        errors({"token": "secret", "port": port} if port != "" else {"token": "secret", "port": "y"})
+    ) == ["port"]
+
+
+def test_a_key_of_another_choice_is_refused_with_what_decides_it():
+    assert "mode" in errors({"mode": "b", "name": "Ann", "token": "secret"})["token"]
+
+
+def test_a_secret_of_a_choice_given_up_is_not_kept():
+    stored = Cleaned({"mode": "a"}, {"token": "secret"})
+    assert fields.clean(FIELDS, {"mode": "b", "name": "Ann"}, stored).secrets == {}
+
+
+def test_a_stored_secret_stays_with_its_host():
+    stored = fields.clean(FIELDS, {"token": "secret", "address": "https://a.example/x"})
+    moved = {"mode": "a", "address": "https://b.example/x"}
+    assert "Enter it again" in errors(moved, stored)["token"]
+    same = fields.clean(FIELDS, {"mode": "a", "address": "https://a.example/y"}, stored)
+    assert same.secrets == {"token": "secret"}
+
+
+@pytest.mark.parametrize(
+    "url", ["http://example.com", "ftp://example.com", "https://a@example.com", "//example.com"]
+)
+def test_an_address_to_which_secrets_go_is_https(url):
+    assert list(errors({"token": "secret", "address": url})) == ["address"]
+
+
+def test_an_address_on_this_machine_may_be_http():
+    assert fields.url_problem("http://127.0.0.1:8000/x") is None
+    assert fields.url_problem("http://127.0.0.1.example.com/x") is not None
+
+
+def test_an_unknown_key_is_named_with_those_that_exist():
+    found = errors({"token": "secret", "inner": {"not": 1}, "colour": "red"})
+    assert set(found) == {"inner.not", "colour"}
+    assert "note" in found["inner.not"]
