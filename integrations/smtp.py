@@ -41,7 +41,7 @@ class NotTaken(Exception):
 def submit(server: Server, sender: str, recipients: Sequence[str], message: bytes) -> dict[str, str]:
     """Hand over one mail: who of ``recipients`` was refused, and why, where others were taken.
 
-    Raises :class:`NotTaken`, or :class:`~integrations.http.DoorError` where no connection came about.
+    Without recipients it goes as far as signing in. Raises :class:`NotTaken`, or :class:`~integrations.http.DoorError` where no connection came about.
     """
     # parse_url gives the name that is resolved, dialled and named in TLS.
     host = parse_url(f"https://{server.host}:{server.port}/").host
@@ -55,7 +55,7 @@ def submit(server: Server, sender: str, recipients: Sequence[str], message: byte
                 raise _not_taken(error) from error
         if server.username:
             session.login(server.username, server.password)
-        refused = session.sendmail(sender, list(recipients), message)
+        refused = session.sendmail(sender, list(recipients), message) if recipients else {}
         session.leave()
     except smtplib.SMTPException as error:
         raise _not_taken(error) from error

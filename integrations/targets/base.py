@@ -2,6 +2,10 @@
 
 A kind never touches the database of findings, never retries and never decides when: it renders an
 event to bytes, makes one attempt through the door (http.py), and says what became of it.
+
+Every kind but the webhook inherits ``calls.FieldsKind``, which adds two attributes: ``form_fields`` (fields.py), from
+which one form page can show and read any of them, and ``one_message``: whether one body speaks of all users of an event
+(the first ones by name, the others by number), so that planning need not split it.
 """
 
 from collections.abc import Mapping, Sequence

@@ -130,13 +130,17 @@ class Email(FieldsKind):
     def attempt(self, outgoing: Outgoing, target: Target, call: Call) -> Outcome:
         mail = message_from_bytes(outgoing.body, policy=policy.SMTP)
         recipients = [address for _, address in getaddresses([str(mail["To"] or "")]) if address]
-        if not recipients:
+        if not recipients and mail["X-Connectivity"] is None:
             reason = "Nobody to write to: the target names no recipient, or this person has no usable e-mail address."
             return call.stopped(Result.PERMANENT, reason)
         try:
             refused = smtp.submit(_server(target), str(target.settings["sender"]), recipients, outgoing.body)
         except smtp.NotTaken as error:
             return call.stopped(error.result, str(error), status=error.code)
+        if not recipients:
+            return call.stopped(
+                Result.DELIVERED, "The mail server greets us; nothing was sent, as no recipient is set."
+            )
         if refused:
             # Another try would write to the others again.
             said = "; ".join(f"{address}: {why}" for address, why in refused.items())
@@ -183,6 +187,9 @@ def _mail(said: Summary, target: Target) -> bytes:
     mail["From"] = Address(line(given.get("sender_name", "")), addr_spec=sender)
     if to := _recipients(said, target):
         mail["To"] = to
+    elif said.subject == "test":
+        # Read by attempt(): such a message is never sent.
+        mail["X-Connectivity"] = "only"
     mail["Subject"] = line(f"[{said.severity}] {said.headline}" if said.severity else said.headline, 200)
     if said.published:
         mail["Date"] = format_datetime(datetime.fromisoformat(said.published))

@@ -23,8 +23,8 @@ from integrations.targets.text import Summary, fitted, shortened
 API = "https://slack.com/api"
 MAX_HEADER = 150
 MAX_FALLBACK = 300
-# The key of the stored bytes that names a person; Slack never sees it.
-TO = "recipient_email"
+# Keys of the stored bytes that Slack never sees: who the person is, and that nobody is to read it without a channel.
+TO, TEST = "recipient_email", "connectivity"
 
 RETRYABLE = frozenset({
     "ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout",
@@ -127,6 +127,9 @@ class Slack(FieldsKind):
             if isinstance(found, Outcome):
                 return found
             message["channel"] = found
+        if message.pop(TEST, False) and not message["channel"]:
+            answer = call.request("POST", f"{target.settings['api_url']}/auth.test", headers=_bearer(target))
+            return self._outcome(call, answer)
         if not message["channel"]:
             reason = "This target names no channel, so it can write to people only. Set its channel."
             return call.stopped(Result.PERMANENT, reason)
@@ -183,6 +186,8 @@ def _message(said: Summary, target: Target) -> dict[str, Any]:
             message[TO] = said.recipient_email
         else:
             message["channel"] = target.settings.get("channel", "")
+        if said.subject == "test":
+            message[TEST] = True
     return message
 
 

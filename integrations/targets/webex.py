@@ -5,6 +5,7 @@ https://developer.webex.com/docs/api/v1/messages/create-a-message
 
 from typing import Any, ClassVar
 
+from integrations import http
 from integrations.outcomes import Outcome, Result
 from integrations.targets.base import Event, Outgoing, Rendered, Target
 from integrations.targets.calls import Call, FieldsKind, compact, parsed
@@ -13,6 +14,8 @@ from integrations.targets.fields import TIMES, Field
 from integrations.targets.text import Summary, fitted
 
 API = "https://webexapis.com/v1"
+# What is kept of a test of a target that names no space.
+TEST = b'{"do":"test"}'
 MAX_TEXT = 7_439  # bytes of a message's text
 ADVICE = {
     401: "Webex does not know this token. Copy the bot's access token again.",
@@ -60,6 +63,9 @@ class Webex(FieldsKind):
         return Rendered(fitted(event, lambda said: compact(_message(said, target)), self.max_bytes))
 
     def attempt(self, outgoing: Outgoing, target: Target, call: Call) -> Outcome:
+        headers = {"Authorization": f"Bearer {target.secrets['token']}"}
+        if outgoing.body == TEST:
+            return self._outcome(call, call.request("GET", f"{_api(target)}/people/me", headers=headers))
         if b'"roomId":""' in outgoing.body[:40]:
             reason = "This target names no space, so it can write to people only. Set its space id."
             return call.stopped(Result.PERMANENT, reason)
@@ -67,9 +73,11 @@ class Webex(FieldsKind):
             return call.stopped(
                 Result.PERMANENT, "This person has no e-mail address by which Webex could know them."
             )
-        url = f"{target.settings['api_url'].rstrip('/')}/messages"
-        headers = {"Authorization": f"Bearer {target.secrets['token']}"}
-        answer = call.request("POST", url, body=outgoing.body, headers=headers)
+        return self._outcome(
+            call, call.request("POST", f"{_api(target)}/messages", body=outgoing.body, headers=headers)
+        )
+
+    def _outcome(self, call: Call, answer: http.Answer) -> Outcome:
         if answer.status == 423:
             # “Locked”: with Retry-After, the space is busy.
             return call.outcome(answer, Result.RETRYABLE)
@@ -81,11 +89,17 @@ class Webex(FieldsKind):
         )
 
 
+def _api(target: Target) -> str:
+    return str(target.settings["api_url"]).rstrip("/")
+
+
 def _message(said: Summary, target: Target) -> dict[str, Any]:
     # First, where attempt() looks.
     if said.subject == "direct":
         to = {"toPersonEmail": said.recipient_email}
     else:
         to = {"roomId": target.settings.get("room_id", "")}
+        if said.subject == "test" and not to["roomId"]:
+            return {"do": "test"}
     text = said.plain().encode()[:MAX_TEXT].decode("utf-8", "ignore")
     return {**to, "text": text, "attachments": [attachment(said)]}

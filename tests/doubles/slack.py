@@ -37,6 +37,9 @@ class Workspace:
     def __post_init__(self) -> None:
         self.receiver.script("/api/chat.postMessage", self._post)
         self.receiver.script("/api/users.lookupByEmail", self._lookup)
+        self.receiver.script(
+            "/api/auth.test", lambda request: self._barred(request) or Behaviour(body=b'{"ok":true}')
+        )
         self.receiver.script("/services/T0/B0/secret", self._hook)
 
     def _no(self, error: str, status: int = 200) -> Behaviour:

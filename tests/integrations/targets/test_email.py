@@ -99,6 +99,16 @@ def test_without_starttls_nothing_is_sent_in_the_clear():
     assert "STARTTLS" in outcome.reason
 
 
+def test_a_target_without_recipients_is_tested_as_far_as_signing_in(authority, tls):
+    with mail_server("starttls", tls) as box:
+        good = events.send(KIND, events.connectivity(), secured("starttls", box.port, authority, to=[]))
+        bad = events.send(
+            KIND, events.connectivity(), secured("starttls", box.port, authority, to=[], password="no")
+        )
+    assert (good.result, bad.result) == (Result.DELIVERED, Result.PERMANENT)
+    assert (box.signed_in, box.envelopes) == ([USER.encode()], [])
+
+
 def test_a_wrong_password_is_a_refusal_without_the_password(authority, tls):
     with mail_server("starttls", tls) as box:
         to = secured("starttls", box.port, authority, password="wrong-password")

@@ -276,7 +276,7 @@ def test_an_answer_becomes_the_right_outcome(kind, sample, receiver, behaviour, 
         b"[" * 9000,
     ],
 )
-@pytest.mark.parametrize("status", [200, 201, 400, 422])
+@pytest.mark.parametrize("status", [200, 422])
 def test_no_answer_makes_it_fall_over(kind, sample, receiver, status, body):
     integration = services.save_integration(
         name="Sample", kind=kind.slug, document=document(sample, receiver)

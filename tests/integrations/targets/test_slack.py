@@ -62,6 +62,15 @@ def test_a_person_is_found_by_e_mail_and_written_to(receiver, workspace):
     assert "recipient_email" not in workspace.posted[0]
 
 
+def test_a_bot_without_a_channel_is_tested_by_its_token_alone(receiver, workspace):
+    assert events.send(KIND, events.connectivity(), bot(receiver, channel="")).result is Result.DELIVERED
+    assert workspace.posted == []
+    outcome = events.send(KIND, events.connectivity(), bot(receiver, channel="", token="xoxb-another-token"))
+    assert "does not know this token" in outcome.reason
+    outcome = events.send(KIND, events.failed(), bot(receiver, channel=""))
+    assert (outcome.result, "Set its channel" in outcome.reason) == (Result.PERMANENT, True)
+
+
 def test_a_person_whom_slack_does_not_know_is_a_refusal_with_its_reason(receiver, workspace):
     outcome = events.send(KIND, events.direct(message="Hello"), bot(receiver))
     assert outcome.result is Result.PERMANENT

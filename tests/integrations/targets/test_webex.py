@@ -72,6 +72,14 @@ def test_without_a_space_a_list_is_refused_with_what_to_do(receiver):
     assert receiver.requests == []
 
 
+def test_a_bot_without_a_space_is_tested_by_its_token_alone(receiver):
+    to = bot(receiver, room="")
+    receiver.script("/v1/people/me", [Behaviour(body=b'{"id":"P"}'), refused(401, "no valid access token")])
+    assert events.send(KIND, events.connectivity(), to).result is Result.DELIVERED
+    assert events.send(KIND, events.connectivity(), to).result is Result.PERMANENT
+    assert receiver.of("/v1/messages") == []
+
+
 @pytest.mark.parametrize(
     ("email", "word"), [("", "no e-mail address"), ("nobody@example.com", "no such space or person")]
 )
