@@ -222,11 +222,10 @@ def refresh(touched: str) -> None:
             dialect.temporary(cursor, "named_users", "(name varchar(320) PRIMARY KEY, user_id bigint)"),
             dialect.temporary(cursor, "user_facts", f"AS {_aggregate(cursor, touched)}"),
         ):
-            if not dialect.is_postgres():
-                cursor.execute("CREATE UNIQUE INDEX temp.user_facts_id ON user_facts (user_id)")
+            schema = "" if dialect.is_postgres() else "temp."
+            cursor.execute(f"CREATE UNIQUE INDEX {schema}user_facts_id ON user_facts (user_id)")
             dialect.analyze(cursor, "user_facts")
             _write(cursor)
-        _write_manager_state(cursor, touched)
         _share_devices(cursor, touched)
 
 
@@ -300,7 +299,13 @@ def _write(cursor: CursorWrapper) -> None:
         f"CASE WHEN {name} IS NULL THEN u.domain WHEN {at} > 0 "
         f"THEN lower(substr(substr({name}, {at} + 1), 1, 255)) ELSE '' END"
     )
-    _update_differing(cursor, values, "user_facts f", "f.user_id = u.id")
+    # The manager's state as it will be, where it is among those that are written now.
+    values["manager_enabled"] = "CASE WHEN mf.user_id IS NOT NULL THEN mf.enabled ELSE mu.enabled END"
+    facts = (
+        "user_facts f LEFT JOIN user_facts mf ON mf.user_id = f.manager_id "
+        "LEFT JOIN checks_user mu ON mu.id = f.manager_id"
+    )
+    _update_differing(cursor, values, facts, "f.user_id = u.id")
 
 
 def _update_differing(cursor: CursorWrapper, values: dict[str, str], source: str, join: str) -> None:
@@ -314,16 +319,6 @@ def _update_differing(cursor: CursorWrapper, values: dict[str, str], source: str
         dialect.analyze(cursor, "user_changes")
         sets = ", ".join(f"{column} = c.{column}" for column in values)
         cursor.execute(f"UPDATE checks_user SET {sets} FROM user_changes c WHERE checks_user.id = c.user_id")
-
-
-def _write_manager_state(cursor: CursorWrapper, touched: str) -> None:
-    _update_differing(
-        cursor,
-        {"manager_enabled": "m.enabled"},
-        f"{touched} t LEFT JOIN checks_user self ON self.id = t.user_id "
-        "LEFT JOIN checks_user m ON m.id = self.manager_id",
-        "u.id = t.user_id",
-    )
 
 
 def _share_devices(cursor: CursorWrapper, touched: str) -> None:

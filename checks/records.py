@@ -113,8 +113,14 @@ def parse(raw: Raw) -> Record | list[Problem]:
     problems: list[Problem] = []
     found: dict[str, Value] = {}
     get = raw.get
-    for column, convert in PLAN:
+    for column, convert, missing, empty in PLAN:
         value = get(column, MISSING)
+        if value is MISSING:
+            found[column] = missing
+            continue
+        if value is None or value == "":
+            found[column] = empty
+            continue
         try:
             found[column] = convert(value)
         except Refused as refused:

@@ -173,11 +173,15 @@ def _moment(value: Value) -> str:
 
 
 def _time(value: Value) -> str | None:
-    if value is MISSING or value is None or value == "" or _is_unknown(value):
+    if value is MISSING or value is None or value == "":
         return None
-    if value.__class__ is str and not value.strip():
-        return None
-    return _moment(value)
+    try:
+        return _moment(value)
+    except Refused:
+        # Looked for last, since nearly every value is a time.
+        if _is_unknown(value) or (value.__class__ is str and not value.strip()):
+            return None
+        raise
 
 
 def _sign_in(value: Value) -> str | None:
@@ -186,13 +190,15 @@ def _sign_in(value: Value) -> str | None:
         return None
     if value is None or value == "":
         return ""
-    if value.__class__ is str:
-        word = value.strip().casefold()
+    try:
+        return _moment(value)
+    except Refused:
+        word = value.strip().casefold() if value.__class__ is str else None
         if word in ("", "never"):
             return ""
         if word == "unknown":
             return None
-    return _moment(value)
+        raise
 
 
 @lru_cache(maxsize=1024)
@@ -282,7 +288,14 @@ def _items(value: Value) -> list[Value] | None:
     return value
 
 
+@lru_cache(maxsize=4096)
+def _words_of(text: str) -> list[str] | None:
+    return _items(text)
+
+
 def _words(value: Value) -> list[str] | None:
+    if value.__class__ is str:
+        return _words_of(value)
     items = _items(value)
     if not items:
         return items
@@ -397,7 +410,7 @@ _STATUS_EXPECTED = (
 _TYPE_EXPECTED = (
     "a user type: internal, guest, external, service_account, shared_mailbox, conference_room or equipment"
 )
-PLAN: tuple[tuple[str, Callable[[Value], Value]], ...] = (
+_CONVERTERS: tuple[tuple[str, Callable[[Value], Value]], ...] = (
     *((name, _text(LIMITS[name])) for name in TEXTS if name not in ("email", "employee_id")),
     ("email", _email),
     ("employee_id", _employee_id),
@@ -416,3 +429,5 @@ PLAN: tuple[tuple[str, Callable[[Value], Value]], ...] = (
     ("forwarding", _addresses),
     ("applications", _applications),
 )
+# Field, converter, and what it gives for a missing and for an empty value: most values are one of these.
+PLAN = tuple((name, convert, convert(MISSING), convert("")) for name, convert in _CONVERTERS)
