@@ -1,0 +1,109 @@
+"""Users of three sources, made from a seed alone: record after record, so that any number needs no memory.
+
+Version 0 is the first state; in each later version every hundredth user is another one than before: some
+begin to fail, some are cured.
+"""
+
+import random
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from cii_project.demo import names
+
+Record = dict[str, Any]
+# slug, name, vendor, kind
+SOURCES = (
+    ("okta", "Okta", "OKTA", "identity"),
+    ("entra", "Entra ID", "ENTRA", "identity"),
+    ("workday", "Workday", "WORKDAY", "hr"),
+)
+CHURN = 100
+_TYPES = {"employee": "internal", "guest": "guest", "service": "service_account", "room": "conference_room"}
+
+
+def records(source: str, users: int, *, seed: int, now: datetime, version: int = 0) -> Iterator[Record]:
+    """The records of one source; ``version`` above 0 gives those alone that differ from version 0."""
+    step = range(users) if version == 0 else range(version % CHURN, users, CHURN)
+    for index in step:
+        accounts = _user(index, users, seed, now, version)
+        if source in accounts:
+            yield accounts[source]
+
+
+def _user(index: int, users: int, seed: int, now: datetime, version: int) -> dict[str, Record]:
+    rng = random.Random(((seed * 1_000_003 + index) << 8) + version)
+    chance = rng.random
+
+    def ago(days: float) -> str:
+        # Half a day off every border: minutes between two runs move nobody across it.
+        return (now - timedelta(days=int(days) + 0.5)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    kind = "employee" if (turn := index * 7 % 100) < 85 else "guest" if turn < 92 else "service" if turn < 98 else "room"
+    human, admin = kind in ("employee", "guest"), chance() < 0.03
+    first, last = names.FIRST[index % len(names.FIRST)], names.LAST[index * 7 % len(names.LAST)]
+    department = names.COMPANY if not human else list(names.DEPARTMENTS)[index % len(names.DEPARTMENTS)]
+    login = f"{first}.{last}.{index}@example.com".lower()
+    boss = index // 10
+    manager = f"{names.FIRST[boss % len(names.FIRST)]}.{names.LAST[boss * 7 % len(names.LAST)]}.{boss}@example.com".lower()
+    idle = chance() < 0.07
+    record = {
+        "login": login,
+        "email": login,
+        "display_name": f"{first} {last}",
+        "employee_id": f"E{index:07}" if kind == "employee" else "",
+        "department": department,
+        "title": "Engineer",
+        "manager": manager if human and chance() >= 0.012 else "",
+        "owner": manager if not human and chance() >= 0.1 else "",
+        "status": "locked_out" if chance() < 0.008 else "active",
+        "user_type": _TYPES[kind],
+        "created_at": ago(400 + index % 900),
+        "status_changed_at": ago(40),
+        "password_changed_at": ago(420 if chance() < 0.06 else 20 + index % 90),
+        "last_sign_in_at": None if chance() < 0.01 else ago(40 + index % 200 if idle else index % 12),
+        "last_sign_in_country": "KP" if chance() < 0.003 else "DE",
+        "last_sign_in_ip": "192.0.2.7",
+        "failed_sign_ins": 5 if idle and chance() < 0.1 else 0,
+        "mfa_bypass": chance() < 0.007,
+        "password_never_expires": chance() < 0.01,
+        "credentials_exposed": chance() < 0.004,
+        "mfa_factors": _factors(index, chance(), strong=admin or kind == "service"),
+        "admin_roles": ["Super Administrator"] if admin else [],
+        "groups": ["Everyone", department],
+        "forwarding": ["inbox@elsewhere.example"] if chance() < 0.005 else [],
+        "applications": [
+            {"name": "Jira", "last_used_at": ago(50 if chance() < 0.07 else 3)},
+            {"name": "Figma", "last_used_at": ago(2)},
+        ],
+    }
+    accounts = {"okta": record}
+    if index % 10 < 6:
+        accounts["entra"] = {
+            **record,
+            "user_type": "" if chance() < 0.012 else "internal" if chance() < 0.004 else record["user_type"],
+            "status": "suspended" if chance() < 0.008 else "active",
+            "mfa_factors": _factors(index + 10_000_000, 0.5 + chance() / 2, strong=admin),
+            "applications": [],
+        }
+    if kind == "employee" and chance() >= 0.01:
+        accounts["workday"] = {
+            name: record[name] for name in ("login", "email", "display_name", "employee_id", "title", "manager")
+        } | {
+            "department": "Elsewhere" if chance() < 0.02 else department,
+            "status": "disabled" if chance() < 0.005 else "active",
+            "status_changed_at": ago(12),
+            "created_at": record["created_at"],
+        }
+    return accounts
+
+
+def _factors(index: int, luck: float, *, strong: bool) -> list[dict[str, str]]:
+    if luck < 0.05:
+        return []
+    if luck < 0.09:
+        return [{"kind": "sms", "device": f"+1555{index:08}", "status": "active"}]
+    if luck < 0.10:
+        return [{"kind": "push", "device": f"shared-{index // 3000}", "status": "active"}]
+    kind = "fido2" if strong and luck < 0.95 else "push"
+    return [{"kind": kind, "device": f"device-{index}", "status": "active"}]

@@ -1,0 +1,73 @@
+"""``benchmark evaluate``: thirty checks over all users, against the same rules by hand on the same tables."""
+
+from collections.abc import Callable
+from typing import Any
+
+from cii_project.benchmark.common_steps import utc_now
+from cii_project.benchmark.measuring import Row
+from cii_project.benchmark.scratch import Scratch
+
+REPEATS = 3
+Say = Callable[[str], None]
+Figures = dict[str, dict[str, dict[str, Any]]]
+
+
+def evaluate(scratch: Scratch, users: int, seed: int, say: Say) -> list[Row]:
+    small = _measure(scratch, max(100, users // 10), seed, say)
+    large = _measure(scratch, users, seed, say)
+    rows = []
+    for what, target in (("first run", 2.0), ("nothing new", 1.5), ("1 % changed", 1.5)):
+        product, floor = large[what]["product"], large[what]["floor"]
+        rows.append(Row(what, "s", product["seconds"], floor["seconds"], target, note=_note(product)))
+    peak = max(figures["product"]["peak_mb"] for figures in large.values())
+    before = max(figures["product"]["peak_mb"] for figures in small.values())
+    bound = 150.0 if scratch.postgres else None
+    rows.append(Row("peak memory", "MB", peak, target=bound, note=f"{before:.0f} MB at a tenth of the users"))
+    for what in large:
+        times = large[what]["product"]["seconds"], small[what]["product"]["seconds"]
+        rows.append(Row(f"growth, {what}", "×", times[0] / times[1], target=11.0, note="ten times the users"))
+    return rows
+
+
+def _note(product: dict[str, Any]) -> str:
+    return f"{product['open']:,} open findings of {product['checks']} checks"
+
+
+def _measure(scratch: Scratch, users: int, seed: int, say: Say) -> Figures:
+    now = utc_now()
+    say(f"{users:,} users: importing three sources")
+    of_product = scratch.create()
+    scratch.step(of_product, "install")
+    loaded = scratch.step(of_product, "load", users=users, seed=seed, now=now)
+    say(f"{loaded['users']:,} users from {loaded['accounts']:,} accounts in {loaded['seconds']:.1f} s")
+    scratch.step(of_product, "tidy")
+    of_floor = scratch.create(like=of_product)
+    both = {"floor": of_floor, "product": of_product}
+
+    figures: Figures = {}
+    figures["first run"] = _both(scratch, both)
+    figures["nothing new"] = _both(scratch, both, REPEATS)
+    for url in both.values():
+        scratch.step(url, "load", users=users, seed=seed, now=now, version=1)
+    figures["1 % changed"] = _both(scratch, both)
+    for what, found in figures.items():
+        say(f"{users:,} users, {what}: " + ", ".join(f"{k} {v['seconds']:.3f} s" for k, v in found.items()))
+    for url in both.values():
+        scratch.drop(url)
+    return figures
+
+
+def _both(scratch: Scratch, both: dict[str, str], repeats: int = 1) -> dict[str, dict[str, Any]]:
+    """Floor and product in turns, the quickest of each: what disturbs one soon disturbs the other."""
+    best: dict[str, dict[str, Any]] = {}
+    for url in both.values():
+        scratch.step(url, "tidy")
+    for _ in range(repeats):
+        for name, url in both.items():
+            found = scratch.step(url, f"run_{name}")
+            best[name] = min(best.get(name, found), found, key=lambda each: float(each["seconds"]))
+    if best["floor"]["fingerprint"] != best["product"]["fingerprint"]:
+        raise AssertionError(
+            f"The findings differ:\n{best['floor']['fingerprint']}\n{best['product']['fingerprint']}"
+        )
+    return best
