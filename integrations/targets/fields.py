@@ -4,7 +4,7 @@ A kind whose document is a plain set of keys declares ``form_fields`` and gets :
 :func:`describe` from it; one form page can show them all. What a page needs: ``path`` (dotted, the key of the
 document and of the errors), ``label``, ``help``, ``widget`` with ``choices``, ``default``, ``secret`` (write-only: never shown
 again, left empty it stays), ``required``, and ``when`` (shown only while another, earlier field has one of the values).
-:func:`form_values` fills such a form, :func:`from_form` reads it.
+A page leaves what is not shown out of the document.
 """
 
 import re
@@ -129,52 +129,6 @@ def describe(fields: Sequence[Field], settings: Mapping[str, Any]) -> list[tuple
         elif value not in (None, "", []):
             rows.append((field.label, _shown(field, value)))
     return rows
-
-
-def from_form(fields: Sequence[Field], posted: Mapping[str, str]) -> Document:
-    """The document that a posted form means: texts by dotted path, a checkbox present or not.
-
-    What is empty or not shown (``when``) is left out; what is no number stays text, for :func:`clean` to refuse.
-    """
-    document: Document = {}
-    for field in fields:
-        if not _applies(field, document):
-            continue
-        value: Any = posted.get(field.path, "")
-        if field.widget == "checkbox":
-            value = bool(value)
-        elif field.widget == "number":
-            value = _number(value)
-        elif field.widget == "lines":
-            value = [row for row in value.splitlines() if row.strip()]
-        elif not field.secret and field.widget != "pem":
-            value = value.strip()
-        if value not in ("", []):
-            _put(document, field.path, value)
-        elif field.default is not None and field.when is None and field.widget == "select":
-            _put(document, field.path, field.default)
-    return document
-
-
-def form_values(fields: Sequence[Field], settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What a form shows by path: what is stored, else the defaults; of secrets nothing. Lists as lines."""
-    values = {}
-    for field in fields:
-        if not field.secret:
-            value = field.default if settings is None else at(settings, field.path, field.default)
-            values[field.path] = "\n".join(value) if isinstance(value, list) else value
-    return values
-
-
-def _number(text: str) -> Any:
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        return float(text)
-    except ValueError:
-        return text
 
 
 def at(values: Mapping[str, Any], path: str, default: Any = None) -> Any:

@@ -125,7 +125,7 @@ def summary(event: Event, *, people: int = 20, characters: int = 3000) -> Summar
             [line(str(text), characters) for text in detail.get("recommendedActions", ())], characters
         )
     recipient: Mapping[str, Any] = detail.get("recipient", {})
-    title = line(str(detail.get("title", "")), 150)
+    title = line(str(detail.get("title", "")), 150) or "Identity check"
     return Summary(
         subject=subject,
         id=str(event.get("id", "")),
@@ -217,7 +217,10 @@ def _people(logins: Sequence[str], details: Sequence[Mapping[str, Any]]) -> tupl
     # loginDetails has one item a login, in the same order.
     items = list(details[: len(logins)])
     return tuple(
-        Person(line(str(login)), _reasons(items[index]) if index < len(items) else ())
+        Person(
+            line(str(login)) or "(a login without visible characters)",
+            _reasons(items[index]) if index < len(items) else (),
+        )
         for index, login in enumerate(logins)
     )
 

@@ -43,6 +43,7 @@ HOSTILE = [
     "=cmd|'/C calc'!A0",
     "{{ 7 * 7 }} ${7*7} {color:red}x{color} h1. x",
     "<at>everyone</at>",
+    "\u200b\u2060",
     "n" * 10_000,
 ]
 
