@@ -7,16 +7,15 @@ A raw record is a dict of the data set's field names (docs/importing.md) to text
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from checks import spellings
+from checks import lists, spellings, values
 from checks.values import (
     ADDRESS,
     FLAGS,
     LIMITS,
     MISSING,
-    PLAN,
     REFERENCES,
     TEXTS,
     TIMES,
@@ -93,6 +92,27 @@ FIELDS = (
 )
 COLUMNS = (*FIELDS, "last_sign_in_known", *_DERIVED)
 LOGIN_KEY = COLUMNS.index("login_key")
+_CONVERTERS: tuple[tuple[str, Callable[[Value], Value]], ...] = (
+    *((name, values.text_of(LIMITS[name])) for name in TEXTS if name not in ("email", "employee_id")),
+    ("email", values.email),
+    ("employee_id", values.employee_id),
+    *((name, values.reference_of(LIMITS[name])) for name in REFERENCES),
+    ("status", values.status),
+    ("user_type", values.user_type),
+    *((name, values.time) for name in TIMES),
+    ("last_sign_in_at", values.sign_in),
+    ("last_sign_in_country", values.country),
+    ("last_sign_in_ip", values.ip),
+    ("failed_sign_ins", values.count),
+    *((name, values.flag) for name in FLAGS),
+    ("mfa_factors", lists.factors),
+    ("admin_roles", lists.words),
+    ("groups", lists.words),
+    ("forwarding", lists.addresses),
+    ("applications", lists.applications),
+)
+# Field, converter, and what it gives for a missing and for an empty value: most values are one of these.
+PLAN = tuple((name, convert, convert(MISSING), convert("")) for name, convert in _CONVERTERS)
 
 _SUSPECT = re.compile(r"\\x00|\\u0000|\\ud[89a-f]")
 _dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
