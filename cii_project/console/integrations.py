@@ -215,16 +215,18 @@ class Test(Page):
         integration = self.one(pk)
         delivery = notices.test_connectivity(integration, by=request.user)
         attempt = delivery.log.order_by("-number").first()
+        in_dialog = request.GET.get("in") == "dialog"
         context = {
             "integration": integration,
             "delivery": delivery,
             "attempt": attempt,
             "answer": attempt.response_body.encode()[:1024].decode(errors="ignore") if attempt else "",
             "advice": shown.advice(delivery, attempt),
-            "on_no_check": not integration.subscriptions.all(),
+            # The target's own page says so above, whatever the test.
+            "on_no_check": in_dialog and not integration.subscriptions.all(),
             "delivery_url": link("delivery", delivery.pk),
         }
-        part = "test_dialog" if request.GET.get("in") == "dialog" else "test_result"
+        part = "test_dialog" if in_dialog else "test_result"
         return self.fragment(f"console/integrations/{part}.html", context)
 
 

@@ -257,7 +257,7 @@ def test_a_test_that_arrives_shows_status_latency_and_the_beginning_of_the_answe
     with Receiver() as receiver:
         receiver.script("/hook", Behaviour(body=b"<b>welcome</b>" + b"x" * 5000))
         target = webhook(url=receiver.url())
-        page = text(client_of("Operator").post(of(target, "test/"), headers=HTMX))
+        page = text(client_of("Operator").post(of(target, "test/?in=dialog"), headers=HTMX))
         sent = json.loads(receiver.requests[0].body)
     assert sent["detail-type"] == "WebhookTest"
     assert "Delivered" in page
