@@ -87,6 +87,9 @@ DISPATCH_SECONDS = env.int("DISPATCH_SECONDS", default=50)
 # How many requests one dispatch task keeps in flight.
 DISPATCH_IN_FLIGHT = env.int("DISPATCH_IN_FLIGHT", default=128)
 LEASE_SECONDS = env.int("LEASE_SECONDS", default=120)
+# The longest wait after a first failure, in seconds; each further failure doubles it, up to the cap.
+BACKOFF_BASE = env.float("BACKOFF_BASE", default=5)
+BACKOFF_CAP = env.float("BACKOFF_CAP", default=3600)
 RUN_TASK = "notifications.tasks.run_requested"
 Q_CLUSTER = {
     "name": "cii",

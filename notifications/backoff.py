@@ -7,16 +7,18 @@ from typing import Literal
 
 from integrations.outcomes import Outcome, Result
 
-FIRST_CEILING = timedelta(seconds=5)
-LAST_CEILING = timedelta(hours=1)
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one target. EventBridge's own: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html"""
+    """Of one target. EventBridge's own: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html
+
+    ``base`` is the longest wait after the first failure, which each further one doubles, up to ``cap``.
+    """
 
     max_attempts: int = 185
     max_age: timedelta = timedelta(hours=24)
+    base: timedelta = timedelta(seconds=5)
+    cap: timedelta = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +31,10 @@ class Decision:
     gone: bool = False
 
 
-def ceiling(attempts: int) -> timedelta:
+def ceiling(attempts: int, limits: Limits = Limits()) -> timedelta:  # noqa: B008  frozen
     """The longest wait after so many failed attempts: 5 s, 10 s, 20 s … 1 h."""
-    doublings = min(attempts - 1, 20)  # beyond an hour long before; keeps the power small
-    return min(LAST_CEILING, FIRST_CEILING * 2**doublings)
+    doublings = min(attempts - 1, 30)  # beyond any cap long before; keeps the power small
+    return min(limits.cap, limits.base * 2**doublings)
 
 
 def decide(
@@ -64,7 +66,7 @@ def decide(
     if now >= deadline:
         hours = limits.max_age / timedelta(hours=1)
         return Decision("dead", reason=f"Given up after {hours:g} hours. The last attempt: {outcome.reason}")
-    wait = ceiling(attempts) * random()
+    wait = ceiling(attempts, limits) * random()
     if outcome.retry_after:
         wait = max(wait, timedelta(seconds=min(outcome.retry_after, limits.max_age.total_seconds())))
     return Decision("due", due_at=min(now + wait, deadline), reason=outcome.reason)

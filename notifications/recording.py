@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Max
 
@@ -49,6 +50,8 @@ def limits_of(max_attempts: int | None, max_age_hours: int | None) -> Limits:
     return Limits(
         max_attempts or standard.max_attempts,
         timedelta(hours=max_age_hours) if max_age_hours else standard.max_age,
+        timedelta(seconds=settings.BACKOFF_BASE),
+        timedelta(seconds=settings.BACKOFF_CAP),
     )
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from integrations.outcomes import Outcome, Result
 from notifications.backoff import Limits, ceiling, decide
+from notifications.recording import limits_of
 
 NOW = datetime(2026, 1, 31, 6, tzinfo=UTC)
 STANDARD = Limits()
@@ -42,6 +43,13 @@ def test_what_may_pass_is_tried_again_with_full_jitter(result):
 
 def test_ceilings_double_from_five_seconds_to_an_hour():
     assert [ceiling(n).total_seconds() for n in (1, 2, 3, 10, 11, 185)] == [5, 10, 20, 2560, 3600, 3600]
+
+
+def test_an_installation_may_wait_shorter_or_longer(settings):
+    settings.BACKOFF_BASE, settings.BACKOFF_CAP = 0.5, 3
+    limits = limits_of(None, None)
+    assert [ceiling(n, limits).total_seconds() for n in (1, 2, 3, 4, 185)] == [0.5, 1, 2, 3, 3]
+    assert after(FAILED, attempts=9, limits=limits, draw=0.5).due_at == NOW + timedelta(seconds=1.5)
 
 
 def test_retry_after_is_a_lower_bound():
