@@ -224,7 +224,7 @@ def _html(said: Summary) -> str:
             for label, value in said.facts
         )
         parts.append(
-            f'<table role="presentation" style="border-collapse:collapse;margin:0 0 12px">{rows}</table>'
+            f'<table role="presentation" style="border-collapse:collapse;margin:0 0 12px;font-size:14px">{rows}</table>'
         )
     parts += [
         f'<p style="margin:0 0 12px" dir="auto">{escape(text).replace(chr(10), "<br>")}</p>'
@@ -238,10 +238,10 @@ def _html(said: Summary) -> str:
         parts.append('<p style="margin:0 0 4px"><strong>Recommended</strong></p>' + _items(said.actions))
     if said.link:
         parts.append(f'<p><a href="{escape(said.link)}">Open the check</a></p>')
-    style = "font-family:system-ui,Segoe UI,Arial,sans-serif;font-size:14px;line-height:1.5;color:#1f2328"
+    style = "font-family:system-ui,Segoe UI,Arial,sans-serif;font-size:14px;line-height:1.5;color:#1f2328;overflow-wrap:anywhere"
     return f'<!doctype html><html lang="en"><body style="{style}">{"".join(parts)}</body></html>\n'
 
 
 def _items(texts: tuple[str, ...] | list[str]) -> str:
-    rows = "".join(f'<li dir="auto">{escape(text)}</li>' for text in texts)
+    rows = "".join(f"<li>{escape(text)}</li>" for text in texts)
     return f'<ul style="margin:0 0 12px;padding-left:20px">{rows}</ul>'
