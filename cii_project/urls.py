@@ -1,36 +1,26 @@
 """Our pages at the root, the operators' records under /admin/; each console module lists its own URLs."""
 
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Any
-
 from django.contrib import admin
 from django.urls import include, path
 
-CONSOLE = (
-    "dashboard",
-    "checks",
-    "check",
-    "messages",
-    "runs",
-    "deliveries",
-    "integrations",
-    "sources",
-    "users",
-    "settings_page",
+from cii_project import health
+from cii_project.console import (
+    check,
+    checks,
+    dashboard,
+    deliveries,
+    integrations,
+    messages,
+    runs,
+    settings_page,
+    sources,
+    users,
 )
 
-
-def _patterns(module: str) -> list[Any]:
-    if find_spec(module) is None:
-        return []
-    patterns: list[Any] = import_module(module).urlpatterns
-    return patterns
-
-
-console = [pattern for name in CONSOLE for pattern in _patterns(f"cii_project.console.{name}")]
+PAGES = (dashboard, checks, check, messages, runs, deliveries, integrations, sources, users, settings_page)
+console = [pattern for module in PAGES for pattern in module.urlpatterns]
 urlpatterns = [
-    *_patterns("cii_project.health"),
+    *health.urlpatterns,
     path("admin/", admin.site.urls),
     path("", include((console, "console"))),
 ]

@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from django.templatetags.static import static
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 
 from cii_project.console.roles import Role, role_of
 
@@ -32,7 +32,12 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """Groups of entries as Unfold's ``SIDEBAR["navigation"]`` wants them; only what the person may open."""
     groups: list[dict[str, Any]] = []
     if role_of(request.user) >= Role.VIEWER:
-        groups.append({"title": "", "items": [page for page in map(_page(request), PAGES) if page]})
+        lit = getattr(request, "console_section", "")
+        pages = [
+            {"title": title, "icon": icon, "link": reverse(name), "active": lit == name}
+            for name, title, icon in PAGES
+        ]
+        groups.append({"title": "", "items": pages})
     for app in admin.site.get_app_list(request) if request.user.is_staff else []:
         items = [
             {
@@ -46,16 +51,3 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         ]
         groups.append({"title": app["name"], "separator": True, "collapsible": True, "items": items})
     return groups
-
-
-def _page(request: HttpRequest) -> Any:
-    lit = getattr(request, "console_section", "")
-
-    def entry(page: tuple[str, str, str]) -> dict[str, Any] | None:
-        name, title, icon = page
-        try:
-            return {"title": title, "icon": icon, "link": reverse(name), "active": lit == name}
-        except NoReverseMatch:
-            return None
-
-    return entry
