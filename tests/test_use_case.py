@@ -1,0 +1,186 @@
+"""The basic use case, whole: users are imported, fail *No MFA*, and exactly those who newly fail are written to.
+
+Once by way of a webhook and a small automation behind it (as Tines or Okta Workflows would), once by the e-mail
+target itself, once to every kind of target at the same time.
+"""
+
+import json
+import smtplib
+from collections.abc import Iterator
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+
+from checks.importing import import_accounts
+from checks.models import Check, Source
+from checks.services import sync_catalogue
+from integrations import http
+from integrations.services import save_integration
+from notifications import bell, dispatch, services
+from notifications.models import Delivery
+from tests.doubles.mail import Mailbox, mail_server
+from tests.doubles.slack import TOKEN, Workspace
+from tests.receiver import Behaviour, Receiver, Recorded
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as running:
+        yield running
+        http.close_idle()
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    with mail_server() as box:
+        yield box
+
+
+@pytest.fixture
+def no_mfa(monkeypatch: pytest.MonkeyPatch) -> Check:
+    monkeypatch.setattr(bell, "async_task", lambda *_: None)  # the tests do the queue's work themselves
+    sync_catalogue()
+    return Check.objects.get(slug="no-mfa")
+
+
+def okta(*people: tuple[str, bool], manager: str = "boss@example.com") -> None:
+    """Import the directory: each person's e-mail and whether a second factor is enrolled."""
+    source, _ = Source.objects.get_or_create(slug="okta", defaults={"name": "Okta", "provider": "OKTA"})
+    records: list[tuple[int, dict[str, Any]]] = [
+        (
+            line,
+            {
+                "login": email,
+                "email": email,
+                "display_name": email.partition("@")[0].title(),
+                "status": "active",
+                "user_type": "internal",
+                "manager": "" if email == manager else manager,
+                "created_at": "2020-01-01",
+                "last_sign_in_at": "2026-01-01",
+                "mfa_factors": [{"kind": "fido2"}] if enrolled else [],
+            },
+        )
+        for line, (email, enrolled) in enumerate(people, start=1)
+    ]
+    import_accounts(records, source=source)
+
+
+def run() -> None:
+    services.run_and_notify(trigger="command", slugs=("no-mfa",))
+    dispatch.dispatch(seconds=10)
+    assert set(Delivery.objects.values_list("state", flat=True)) <= {"delivered"}, list(
+        Delivery.objects.exclude(state="delivered").values_list("state", "reason")
+    )
+
+
+def automation(port: int):
+    """What an operator builds behind the webhook: a mail to each user of a FAILED_CHECK event."""
+
+    def react(request: Recorded) -> Behaviour:
+        if request.header("x-token") != "sesame":
+            return Behaviour(status=401)
+        event = json.loads(request.body)
+        with smtplib.SMTP("127.0.0.1", port, local_hostname="automation") as server:
+            for login in event["detail"]["usersFailing"]:
+                mail = EmailMessage()
+                mail["From"], mail["To"], mail["Subject"] = "it@example.com", login, event["detail"]["title"]
+                mail.set_content("\n".join(event["detail"]["recommendedActions"]))
+                server.send_message(mail)
+        return Behaviour(status=202)
+
+    return react
+
+
+def test_a_webhook_and_an_automation_write_to_each_newly_failing_user_and_to_nobody_else(
+    no_mfa, receiver, mailbox
+):
+    receiver.script("/automation", automation(mailbox.port))
+    document = {
+        "url": receiver.url("/automation"),
+        "authorization": {"type": "api_key", "name": "x-token", "value": "sesame"},
+    }
+    services.subscribe(no_mfa, save_integration(name="Tines", kind="webhook", document=document).integration)
+    okta(
+        ("boss@example.com", True),
+        ("kim@example.com", False),
+        ("lee@example.com", False),
+        ("max@example.com", True),
+    )
+    run()
+    assert sorted(mail["To"] for mail in mailbox.mails) == ["kim@example.com", "lee@example.com"]
+    assert {mail["Subject"] for mail in mailbox.mails} == {"No MFA Configured"}
+    # The next day one is cured and another fails anew: the mail goes to that one alone.
+    okta(
+        ("boss@example.com", True),
+        ("kim@example.com", True),
+        ("lee@example.com", False),
+        ("max@example.com", False),
+    )
+    run()
+    assert [mail["To"] for mail in mailbox.mails[2:]] == ["max@example.com"]
+
+
+def test_the_e_mail_target_writes_to_each_user_to_the_managers_and_to_the_list(no_mfa, mailbox):
+    document = {
+        "host": "127.0.0.1", "port": mailbox.port, "security": "none", "sender": "checks@example.com",
+        "to": ["soc@example.com"],
+    }  # fmt: skip
+    target = save_integration(name="Mail", kind="email", document=document).integration
+    for audience in ("list", "user", "manager"):
+        services.subscribe(no_mfa, target, audience)
+    okta(("boss@example.com", True), ("kim@example.com", False), ("lee@example.com", False))
+    run()
+    to = sorted(address for envelope in mailbox.envelopes for address in envelope.rcpt_tos)
+    assert to == [
+        "boss@example.com",
+        "boss@example.com",
+        "kim@example.com",
+        "lee@example.com",
+        "soc@example.com",
+    ]
+    run()
+    assert len(mailbox.envelopes) == 5
+    own = next(mail for mail in mailbox.mails if "kim@example.com" in mail["To"])
+    text = own.get_body(("plain",)).get_content()
+    assert "your account kim@example.com fails the check “No MFA Configured”" in text
+    assert "lee@example.com" not in text
+
+
+def test_one_run_tells_every_kind_of_target(no_mfa, receiver, mailbox, settings, tmp_path):
+    settings.DATA_DIR = tmp_path
+    workspace = Workspace(receiver, members={"kim@example.com": "U0KIM"})
+    receiver.script("/teams", Behaviour(status=202))
+    receiver.script("/v2/enqueue", Behaviour(status=202))
+    documents = {
+        "slack": {"mode": "bot", "token": TOKEN, "channel": "#identity", "api_url": receiver.url("/api")},
+        "teams": {"url": receiver.url("/teams")},
+        "pagerduty": {"routing_key": "k" * 32, "api_url": receiver.url("")},
+        "file": {"destination": "file", "name": "events.jsonl"},
+        "email": {
+            "host": "127.0.0.1", "port": mailbox.port, "security": "none", "sender": "a@example.com",
+            "to": "soc@example.com",
+        },
+    }  # fmt: skip
+    for kind, document in documents.items():
+        target = save_integration(name=kind, kind=kind, document=document).integration
+        services.subscribe(no_mfa, target)
+        if kind == "slack":
+            services.subscribe(no_mfa, target, "user")
+    okta(("boss@example.com", True), ("kim@example.com", False))
+    run()
+    assert [message["channel"] for message in workspace.posted] in (
+        ["#identity", "U0KIM"],
+        ["U0KIM", "#identity"],
+    )
+    assert len(receiver.of("/teams")) == len(receiver.of("/v2/enqueue")) == len(mailbox.envelopes) == 1
+    (line,) = (tmp_path / "events" / "events.jsonl").read_text().splitlines()
+    assert json.loads(line)["detail"]["usersFailing"] == ["kim@example.com"]
+    for kind in documents:
+        tested = services.test_connectivity(
+            Delivery.objects.filter(integration__kind=kind).first().integration
+        )
+        assert tested.state == "delivered", (kind, tested.reason)
