@@ -7,4 +7,9 @@ class ProjectConfig(AppConfig):
     verbose_name = "Identity checks"
 
     def ready(self) -> None:
-        from cii_project import system_checks  # noqa: F401  registers the start-up checks
+        from cii_project import (
+            system_checks,  # noqa: F401  registers the start-up checks
+            task_queue,
+        )
+
+        task_queue.install()
