@@ -5,11 +5,11 @@ and to people who are signed in.
 """
 
 import hmac
-import os
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, cast
 
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models import Count, Min, Q, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -75,7 +75,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 
 def _may_read(request: HttpRequest) -> bool:
-    token = os.environ.get("METRICS_TOKEN", "")
+    token = settings.METRICS_TOKEN
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     if token and scheme.lower() == "bearer":
         return hmac.compare_digest(given.encode(), token.encode())

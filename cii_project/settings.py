@@ -13,7 +13,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 def read_secret_files(environment: "os._Environ[str] | dict[str, str]") -> None:
     """Give each NAME whose NAME_FILE is set the content of that file, unless NAME is set itself."""
     names = (
-        "DATABASE_URL REDIS_URL SECRET_KEY FIELD_KEYS DATA_DIR ALLOWED_NETWORKS ALLOWED_HOSTS DEBUG EMAIL_URL"
+        "DATABASE_URL REDIS_URL SECRET_KEY FIELD_KEYS DATA_DIR ALLOWED_NETWORKS ALLOWED_HOSTS DEBUG EMAIL_URL METRICS_TOKEN"
     ).split()
     for name in names:
         path = environment.get(f"{name}_FILE")
@@ -77,6 +77,9 @@ OUTGOING_PROXY = env.str("OUTGOING_PROXY", default="")
 EMAIL_CONFIG = env.email("EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="identity-checks@localhost")
+
+# How often a target may fail in a row before the circuit breaker pauses it.
+BREAKER_FAILURES = env.int("BREAKER_FAILURES", default=20)
 
 # --- The bell: django-q2 ----------------------------------------------------------------------------
 REDIS_URL = env.str("REDIS_URL", default="")
@@ -176,6 +179,9 @@ CSRF_COOKIE_SECURE = SECURE_COOKIES
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+
+# Opens /metrics to a scraper; without it only to people who are signed in.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 UNFOLD = {
     "SITE_TITLE": "Identity checks",

@@ -33,7 +33,7 @@ QUIET = timedelta(seconds=5)
 
 def threshold() -> int:
     """Consecutive failures that open a target's breaker."""
-    return int(getattr(settings, "BREAKER_FAILURES", 20))
+    return int(settings.BREAKER_FAILURES)
 
 
 @dataclass(frozen=True, slots=True)

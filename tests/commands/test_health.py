@@ -80,13 +80,13 @@ class TestHealthz:
 
 
 class TestMetrics:
-    def test_they_are_not_for_strangers(self, installed, client, monkeypatch):
+    def test_they_are_not_for_strangers(self, installed, client, settings):
         assert client.get("/metrics").status_code == 401
-        monkeypatch.setenv("METRICS_TOKEN", "scrape-me")
+        settings.METRICS_TOKEN = "scrape-me"
         assert client.get("/metrics", headers={"Authorization": "Bearer wrong"}).status_code == 401
 
-    def test_a_scraper_shows_the_token(self, installed, client, monkeypatch):
-        monkeypatch.setenv("METRICS_TOKEN", "scrape-me")
+    def test_a_scraper_shows_the_token(self, installed, client, settings):
+        settings.METRICS_TOKEN = "scrape-me"
         answer = client.get("/metrics", headers={"Authorization": "Bearer scrape-me"})
         assert answer.status_code == 200
         assert answer["Content-Type"].startswith("text/plain; version=0.0.4")
