@@ -21,7 +21,7 @@ from checks import dialect, facts, joining
 from checks.models import Import, Source
 from checks.staging import STAGED, Counts, OnReject, Staging, one_go, staging_tables
 
-BATCH = 4_000
+BATCH = 2_000
 # A full import may delete this share of the source's live accounts without being forced.
 DELETABLE_SHARE = 0.20
 

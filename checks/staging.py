@@ -214,18 +214,29 @@ def staging_tables(cursor: CursorWrapper) -> Iterator[None]:
         yield
 
 
+# Temporary tables in a file, a small page cache and no mapped file: an import of a million rows must not
+# fill the memory, and walks the tables once.
+_LEAN = {"temp_store": 1, "cache_size": -16_384, "mmap_size": 0}
+
+
 @contextmanager
 def _temporary_files(cursor: CursorWrapper) -> Iterator[None]:
-    """SQLite keeps temporary tables in memory here; an import of a million rows would fill it."""
-    switch = connection.vendor == "sqlite" and not connection.in_atomic_block
-    if not switch:
+    """SQLite: set ``_LEAN`` for the block, which also drops temporary tables that an error left."""
+    if connection.vendor != "sqlite" or connection.in_atomic_block:
         yield
         return
-    cursor.execute("PRAGMA temp_store = FILE")
+    before = {}
+    for name, value in _LEAN.items():
+        cursor.execute(f"PRAGMA {name}")
+        before[name] = cursor.fetchone()
+        cursor.execute(f"PRAGMA {name} = {value}")
     try:
         yield
     finally:
-        cursor.execute("PRAGMA temp_store = MEMORY")
+        for name, row in before.items():
+            # A database in memory has no mmap_size.
+            if row:
+                cursor.execute(f"PRAGMA {name} = {int(row[0])}")
 
 
 @contextmanager
