@@ -16,7 +16,7 @@ from cii_project.console.dashboard_figures import WEIGHTS, Result, got_worse, la
 from cii_project.console.settings_page import next_runs
 from cii_project.console.titles import title_of
 from integrations.models import Integration
-from notifications.models import Configuration, Delivery, Event
+from notifications.models import Configuration, Delivery
 
 DAYS = 30
 # Counting stops here: an exact figure above it would cost more than it tells.
@@ -81,7 +81,7 @@ def _results(since: datetime, checks: dict[int, Check]) -> list[Result]:
 
 def _deliveries(now: datetime) -> dict[str, Any]:
     """Of the last day by state, and all that wait or are dead, whatever their age."""
-    real = Q(event__origin__in=(Event.Origin.RUN, Event.Origin.CURRENT))
+    real = ~Q(event__origin__in=notices.TRIALS)
     day = dict(
         Delivery.objects.filter(real, created_at__gte=now - timedelta(days=1))
         .order_by()

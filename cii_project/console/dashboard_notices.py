@@ -13,6 +13,8 @@ from notifications.models import Delivery, Event, Subscription
 STALE_AFTER = timedelta(days=7)
 # A daily run that is this long overdue has been missed: a day, and time enough for a long run.
 LATE_AFTER = timedelta(hours=26)
+# What a person sent to try a target; it says nothing of how the installation does.
+TRIALS = (Event.Origin.TEST, Event.Origin.CONNECTIVITY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def of_sources(sources: Sequence[Source], now: datetime) -> list[Notice]:
 def first_steps(run: Run | None, integrations: Sequence[Integration]) -> list[Step]:
     """The way from nothing to a first delivered message; empty once it was gone."""
     delivered = Delivery.objects.filter(state=Delivery.State.DELIVERED)
-    sent = delivered.filter(event__origin=Event.Origin.RUN).exists()
+    sent = delivered.exclude(event__origin__in=TRIALS).exists()
     if sent:
         return []
     imported = Import.objects.filter(state__in=(Import.State.SUCCEEDED, Import.State.PARTIAL)).exists()

@@ -22,9 +22,7 @@ ROOMS = (UserType.CONFERENCE_ROOM, UserType.EQUIPMENT)
 def next_runs(configuration: Configuration, after: datetime, count: int = 3) -> list[datetime]:
     """The next times of the daily run, in its own zone."""
     zone = ZoneInfo(configuration.run_zone)
-    # A row that was made a moment ago still holds its default as text.
-    at = Configuration._meta.get_field("run_time").to_python(configuration.run_time)
-    found = slots(at, configuration.run_zone, after, count)
+    found = slots(configuration.run_time, configuration.run_zone, after, count)
     return [moment.astimezone(zone) for moment in found]
 
 
