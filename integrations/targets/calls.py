@@ -35,6 +35,26 @@ def parsed(body: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def objects(answer: Mapping[str, Any], key: str) -> list[dict[str, Any]] | None:
+    """The list of JSON objects at ``key``, whatever else may stand in it; None where there is no list."""
+    found = answer.get(key)
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else None
+
+
+def part(answer: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    """The JSON object that lies at those keys; empty where there is none."""
+    found: Any = answer
+    for key in keys:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found if isinstance(found, dict) else {}
+
+
+def texts(answer: Mapping[str, Any], key: str) -> list[str]:
+    """The list at ``key`` as texts; empty where there is none."""
+    found = answer.get(key)
+    return [str(item) for item in found] if isinstance(found, list) else []
+
+
 def _telling(secret: str) -> list[str]:
     """A secret and, of a URL that is one, the parts that an answer may send back without the rest."""
     if not secret.startswith(("https://", "http://")):

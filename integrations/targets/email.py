@@ -3,6 +3,7 @@
 import hashlib
 from datetime import datetime
 from email import message_from_bytes, policy
+from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, getaddresses
@@ -173,9 +174,7 @@ def sendable(address: str) -> str | None:
     try:
         validate_email(found)
         Address(addr_spec=found)
-    except (ValidationError, ValueError, IndexError):
-        return None
-    except Exception:  # noqa: BLE001  the standard library's parser raises what it likes on odd input
+    except (ValidationError, ValueError, IndexError, HeaderParseError):
         return None
     return found if found.isascii() and found.isprintable() else None
 

@@ -5,14 +5,13 @@ import os
 import sys
 import threading
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.conf import settings as django_settings
 
 from integrations.outcomes import Outcome, Result
 from integrations.targets.base import Event, Outgoing, Rendered, Target
 from integrations.targets.calls import Call, FieldsKind, compact
-from integrations.targets.documents import Reader
 from integrations.targets.fields import Field
 
 _stdout = threading.Lock()
@@ -45,10 +44,6 @@ class File(FieldsKind):
             when=("destination", ("file",)),
         ),
     )
-
-    def check(self, reader: Reader, settings: dict[str, Any], secrets: dict[str, Any]) -> None:
-        if settings.get("name", "").endswith(".lock"):
-            reader.wrong("name", "Choose another ending than .lock.")
 
     def render(self, event: Event, target: Target) -> Rendered:
         return Rendered(compact(event))

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from integrations import http
 from integrations.outcomes import Outcome, Result
 from integrations.targets.base import Event, Outgoing, Rendered, Target
-from integrations.targets.calls import Call, FieldsKind, compact, parsed
+from integrations.targets.calls import Call, FieldsKind, compact, objects, parsed, part, texts
 from integrations.targets.fields import TIMES, Field
 from integrations.targets.text import Summary, fitted, shortened
 
@@ -85,14 +85,14 @@ class Jira(FieldsKind):
         if plan["do"] == "test":
             return jira.test()
         answer = jira.open_issue(plan["label"])
-        issues = parsed(answer.body).get("issues")
-        if answer.status != 200 or not isinstance(issues, list):
-            return jira.outcome(answer)
+        issues = objects(parsed(answer.body), "issues")
+        if answer.status != 200 or issues is None:
+            return jira.unexpected(answer)
         if not issues:
             if plan["do"] == "resolve":
                 return call.outcome(answer, reason="Nothing to close: the check has no open issue.")
             return jira.create(plan["fields"], outgoing.id)
-        key, held = str(issues[0]["key"]), _held(issues[0])
+        key, held = str(issues[0].get("key")), _held(issues[0])
         if outgoing.id in held:
             return call.outcome(answer, reason=f"{key} holds this event already.")
         commented = jira.comment(key, plan["text"], outgoing.id, held)
@@ -115,9 +115,9 @@ class _Site:
         """Asks for the permissions in the project: nothing is made."""
         query = {"projectKey": self.target.settings["project"], "permissions": ",".join(PERMISSIONS)}
         answer = self.ask("GET", f"mypermissions?{urlencode(query)}")
-        given = parsed(answer.body).get("permissions", {})
+        given = part(parsed(answer.body), "permissions")
         if answer.status == 200:
-            missing = [name for name in PERMISSIONS if not given.get(name, {}).get("havePermission")]
+            missing = [name for name in PERMISSIONS if not part(given, name).get("havePermission")]
             if missing:
                 reason = f"The account lacks permissions in the project: {', '.join(missing)}."
                 return self.call.outcome(answer, Result.PERMANENT, reason)
@@ -145,27 +145,33 @@ class _Site:
         answer = self.ask("GET", f"issue/{key}/transitions")
         if answer.status != 200:
             return self.outcome(answer)
-        for transition in parsed(answer.body).get("transitions", ()):
-            if transition.get("to", {}).get("statusCategory", {}).get("key") == "done":
-                moved = self.ask("POST", f"issue/{key}/transitions", {"transition": {"id": transition["id"]}})
+        for transition in objects(parsed(answer.body), "transitions") or ():
+            if part(transition, "to", "statusCategory").get("key") == "done":
+                move = {"transition": {"id": transition.get("id")}}
+                moved = self.ask("POST", f"issue/{key}/transitions", move)
                 return self.outcome(moved, f"Closed {key}.")
         reason = f"{key} has no transition to a status of the category Done that this account may use."
         return self.call.outcome(answer, Result.PERMANENT, reason)
+
+    def unexpected(self, answer: http.Answer) -> Outcome:
+        if answer.status == 200:
+            return self.call.outcome(
+                answer, Result.RETRYABLE, "What answered is not Jira's API: no “issues” in it."
+            )
+        return self.outcome(answer)
 
     def outcome(self, answer: http.Answer, done: str | None = None) -> Outcome:
         if 200 <= answer.status < 300:
             return self.call.outcome(answer, reason=done)
         body = parsed(answer.body)
-        errors = body.get("errors") if isinstance(body.get("errors"), dict) else {}
-        said = [*body.get("errorMessages", ()), *(f"{name}: {text}" for name, text in (errors or {}).items())]
-        reason = f"Jira answered {answer.status}: {'; '.join(map(str, said))[:300]}" if said else None
+        said = texts(body, "errorMessages")
+        said += [f"{name}: {text}" for name, text in part(body, "errors").items()]
+        reason = f"Jira answered {answer.status}: {'; '.join(said)[:300]}" if said else None
         return self.call.outcome(answer, reason=reason)
 
 
 def _held(issue: Mapping[str, Any]) -> list[str]:
-    value = issue.get("properties", {}).get(PROPERTY, {})
-    held = value.get("deliveries") if isinstance(value, Mapping) else None
-    return [str(id) for id in held] if isinstance(held, list) else []
+    return texts(part(issue, "properties", PROPERTY), "deliveries")
 
 
 def _plan(said: Summary, target: Target) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from django.conf import settings as django_settings
 from integrations import http
 from integrations.outcomes import Outcome, Result
 from integrations.targets.base import Event, Outgoing, Rendered, Target
-from integrations.targets.calls import Call, FieldsKind, compact, parsed
+from integrations.targets.calls import Call, FieldsKind, compact, parsed, texts
 from integrations.targets.fields import TIMES, Field
 from integrations.targets.text import Summary, fitted, shortened
 
@@ -62,8 +62,13 @@ class PagerDuty(FieldsKind):
             resolve = outgoing.body.replace(b'"event_action":"trigger"', b'"event_action":"resolve"', 1)
             answer = self._enqueue(resolve, target, call)
         body = parsed(answer.body)
+        if answer.status == 200:
+            # The API answers 202 alone; a 200 comes from something else on the way.
+            return call.outcome(
+                answer, Result.RETRYABLE, "What answered is not PagerDuty's API: it answers 202."
+            )
         if answer.status == 400:
-            errors = "; ".join(str(error) for error in body.get("errors", ())[:5])
+            errors = "; ".join(texts(body, "errors")[:5])
             return call.outcome(
                 answer, reason=f"PagerDuty refused the event: {errors or body.get('message', '')}."
             )

@@ -6,12 +6,12 @@ https://www.servicenow.com/docs/ → Table API, and the incident table's fields.
 import json
 import re
 from typing import Any, ClassVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from integrations import http
-from integrations.outcomes import Outcome
+from integrations.outcomes import Outcome, Result
 from integrations.targets.base import Event, Outgoing, Rendered, Target
-from integrations.targets.calls import Call, FieldsKind, compact, parsed
+from integrations.targets.calls import Call, FieldsKind, compact, objects, parsed, part
 from integrations.targets.fields import TIMES, Field
 from integrations.targets.text import Summary, fitted, shortened
 
@@ -63,8 +63,12 @@ class ServiceNow(FieldsKind):
         plan = json.loads(outgoing.body)
         table = _Incidents(target, call)
         answer = table.open(plan["correlation_id"])
-        found = parsed(answer.body).get("result")
-        if answer.status != 200 or not isinstance(found, list):
+        found = objects(parsed(answer.body), "result")
+        if answer.status == 200 and found is None:
+            # An instance that hibernates answers 200 with a page of HTML.
+            reason = "What answered is not ServiceNow's Table API: no “result” in it."
+            return call.outcome(answer, Result.RETRYABLE, reason)
+        if answer.status != 200 or found is None:
             return table.outcome(answer)
         if plan["do"] == "test":
             return table.outcome(answer, "The user may read incidents.")
@@ -82,7 +86,7 @@ class ServiceNow(FieldsKind):
         if incident.get("correlation_display") == outgoing.id:
             return call.outcome(answer, reason=f"{incident.get('number')} holds this event already.")
         change = {**plan["change"], "correlation_display": outgoing.id}
-        answer = table.ask("PATCH", f"/{incident['sys_id']}", change)
+        answer = table.ask("PATCH", f"/{quote(str(incident.get('sys_id')), safe='')}", change)
         return table.outcome(
             answer, f"{'Resolved' if plan['do'] == 'resolve' else 'Noted in'} {_number(answer)}."
         )
@@ -110,15 +114,13 @@ class _Incidents:
     def outcome(self, answer: http.Answer, done: str | None = None) -> Outcome:
         if 200 <= answer.status < 300:
             return self.call.outcome(answer, reason=done)
-        error = parsed(answer.body).get("error")
-        said = f" {error.get('message', '')}"[:200] if isinstance(error, dict) else ""
+        said = f" {part(parsed(answer.body), 'error').get('message', '')}"[:200]
         advice = ADVICE.get(answer.status, f"ServiceNow answered {answer.status}.")
         return self.call.outcome(answer, reason=f"{advice}{said}".strip())
 
 
 def _number(answer: http.Answer) -> str:
-    result = parsed(answer.body).get("result")
-    return str(result.get("number", "the incident")) if isinstance(result, dict) else "the incident"
+    return str(part(parsed(answer.body), "result").get("number", "the incident"))
 
 
 def _plan(said: Summary, target: Target) -> dict[str, Any]:

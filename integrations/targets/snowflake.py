@@ -193,8 +193,7 @@ def merge(table: str) -> str:
 def jwt(account: str, user: str, pem: str, now: int) -> str:
     """The token of key-pair authentication: RS256, issued by the public key's fingerprint. ``now`` in epoch seconds."""
     key = _key(pem)
-    if key is None:
-        raise ValueError("no RSA key")
+    assert key is not None  # noqa: S101  for the type checker: clean() has read it
     public = key.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )

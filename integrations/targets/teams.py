@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from integrations.outcomes import Outcome
 from integrations.targets.base import Event, Outgoing, Rendered, Target
-from integrations.targets.calls import Call, FieldsKind, compact, parsed
+from integrations.targets.calls import Call, FieldsKind, compact, parsed, part
 from integrations.targets.cards import attachment
 from integrations.targets.fields import TIMES, Field
 from integrations.targets.text import Summary, fitted
@@ -49,8 +49,8 @@ class Teams(FieldsKind):
         answer = call.request("POST", target.secrets["url"], body=outgoing.body)
         if answer.status not in ADVICE:
             return call.outcome(answer)
-        error = parsed(answer.body).get("error")
-        code = f" ({error['code']})" if isinstance(error, dict) and isinstance(error.get("code"), str) else ""
+        error = part(parsed(answer.body), "error")
+        code = f" ({error['code']})" if isinstance(error.get("code"), str) else ""
         return call.outcome(answer, reason=f"{ADVICE[answer.status]}{code}")
 
 

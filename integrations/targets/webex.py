@@ -78,6 +78,8 @@ class Webex(FieldsKind):
         )
 
     def _outcome(self, call: Call, answer: http.Answer) -> Outcome:
+        if answer.status == 200 and "id" not in parsed(answer.body):
+            return call.outcome(answer, Result.RETRYABLE, "What answered is not Webex's API: no “id” in it.")
         if answer.status == 423:
             # “Locked”: with Retry-After, the space is busy.
             return call.outcome(answer, Result.RETRYABLE)

@@ -230,6 +230,22 @@ def test_a_digest_names_the_first_and_counts_the_rest(count):
     assert ("and 9,800 more" in text) == (count == 10_000)
 
 
+def test_a_page_may_show_a_stored_mail_decoded():
+    to = plain(25)
+    shown = KIND.show(KIND.render(events.failed([events.user("käthe@example.com")]), to).body, to)
+    assert "To: soc@example.com\n" in shown
+    assert "- käthe@example.com" in shown
+    assert "<h2" not in shown
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["a@b@example.com", "a..b@example.com", "@example.com", "a@", "a@\u2488.example", "a@-x.example"],
+)
+def test_an_address_that_smtp_cannot_carry_is_none(address):
+    assert sendable(address) is None
+
+
 def test_an_international_domain_is_written_by_idna():
     assert sendable("ann@bücher.example") == "ann@xn--bcher-kva.example"
 
@@ -239,6 +255,10 @@ def test_an_international_domain_is_written_by_idna():
     [
         ({"host": ""}, "host"),
         ({"host": "mail.example.com/x"}, "host"),
+        ({"host": "mail example"}, "host"),
+        ({"reply_to": "a..b@example.com"}, "reply_to"),
+        ({"to": ["a..b@example.com"]}, "to"),
+        ({"to": [f"a{n}@example.com" for n in range(51)]}, "to"),
         ({"port": 0}, "port"),
         ({"port": 25.5}, "port"),
         ({"security": "ssl3"}, "security"),

@@ -271,7 +271,9 @@ def test_an_answer_becomes_the_right_outcome(kind, sample, receiver, behaviour, 
         b"[]",
         b'"x"',
         b"{}",
-        b'{"ok":1,"issues":5,"result":7,"error":[]}',
+        b'{"ok":1,"issues":5,"result":7,"error":[],"permissions":5,"errors":5,"errorMessages":5,"message":[]}',
+        b'{"ok":false,"error":5,"issues":[5],"result":[5],"permissions":{"CREATE_ISSUES":5},"transitions":[5]}',
+        b'{"ok":false,"error":{"code":5},"issues":[{}],"result":[{}],"user":5,"errors":[{}],"code":[]}',
         b"\xff\xfe",
         b"[" * 9000,
     ],
@@ -283,9 +285,11 @@ def test_no_answer_makes_it_fall_over(kind, sample, receiver, status, body):
     ).integration
     to = services.target_of(integration)
     answering(receiver, Behaviour(status=status, body=body))
-    rendered = kind.render(events.failed(), to)
-    outcome = kind.send(Outgoing("id", rendered.body, rendered.content_type, 1_700_000_000), to)
-    assert outcome.result in (Result.DELIVERED, Result.PERMANENT, Result.RETRYABLE)
+    for event in (events.failed(), events.resolved(), events.connectivity()):
+        rendered = kind.render(event, to)
+        outcome = kind.send(Outgoing("id", rendered.body, rendered.content_type, 1_700_000_000), to)
+        assert outcome.result in (Result.DELIVERED, Result.PERMANENT, Result.RETRYABLE)
+        assert outcome.reason
 
 
 @over_http

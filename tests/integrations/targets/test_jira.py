@@ -197,6 +197,20 @@ def test_nothing_is_made_to_say_that_nothing_fails(receiver, site):
     assert site.issues == {}
 
 
+def test_an_issue_that_cannot_be_closed_says_so(receiver, site):
+    send(another(events.failed(), "a"), target(receiver))
+    site.answers["transitions"] = answered(
+        {"transitions": [{"id": "1", "to": {"statusCategory": {"key": "new"}}}]}
+    )
+    outcome = send(another(events.resolved(), "b"), target(receiver))
+    assert (outcome.result, "no transition" in outcome.reason) == (Result.PERMANENT, True)
+
+
+def test_a_page_instead_of_the_api_is_no_delivery(receiver, site):
+    site.answers["jql"] = Behaviour(body=b"<html>Sign in</html>")
+    assert send(events.failed(), target(receiver)).result is Result.RETRYABLE
+
+
 def test_test_connectivity_asks_for_permissions_and_makes_nothing(receiver, site):
     assert send(events.connectivity(), target(receiver)).result is Result.DELIVERED
     site.permissions.discard("ADD_COMMENTS")

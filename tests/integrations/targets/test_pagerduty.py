@@ -104,3 +104,8 @@ def test_a_wrong_key_is_a_refusal_without_the_key(receiver, service):
 def test_what_passes_is_retried(receiver, status):
     receiver.script("/v2/enqueue", Behaviour(status=status))
     assert events.send(KIND, events.failed(), target(receiver)).result is Result.RETRYABLE
+
+
+def test_a_page_instead_of_the_api_is_no_delivery(receiver):
+    receiver.script("/v2/enqueue", Behaviour(body=b"<html>Sign in</html>"))
+    assert events.send(KIND, events.failed(), target(receiver)).result is Result.RETRYABLE

@@ -143,6 +143,11 @@ def test_the_same_delivery_twice_leaves_one_incident_and_one_note(receiver, inst
     assert [len(incident["notes"]) for incident in instance.incidents.values()] == [1]
 
 
+def test_an_instance_that_hibernates_is_no_delivery(receiver, instance):
+    instance.answer = Behaviour(body=b"<html>Your instance is hibernating</html>")
+    assert send(events.failed(), target(receiver)).result is Result.RETRYABLE
+
+
 def test_test_connectivity_reads_and_makes_nothing(receiver, instance):
     assert send(events.connectivity(), target(receiver)).result is Result.DELIVERED
     assert [request.method for request in receiver.requests] == ["GET"]

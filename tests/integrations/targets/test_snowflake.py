@@ -112,6 +112,14 @@ def test_what_snowflake_answers(receiver, account, status, result):
     assert events.send(KIND, events.failed(), target(receiver)).result is result
 
 
+def test_a_table_that_may_not_be_made_is_a_refusal(receiver, account):
+    no_such = Behaviour(status=422, body=b'{"code":"002003","message":"does not exist"}')
+    not_allowed = Behaviour(status=422, body=b'{"code":"003001","message":"Insufficient privileges"}')
+    account.answers = [no_such, not_allowed]
+    outcome = events.send(KIND, events.failed(), target(receiver))
+    assert (outcome.result, "Insufficient privileges" in outcome.reason) == (Result.PERMANENT, True)
+
+
 def test_the_address_is_that_of_the_account():
     assert (
         address(events.target(KIND, document(account="MY_ORG-ACC")))

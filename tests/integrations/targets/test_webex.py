@@ -104,3 +104,9 @@ def test_what_passes_is_retried(receiver, status, result):
     receiver.script("/v1/messages", Behaviour(status=status, headers=[("Retry-After", "7")]))
     outcome = events.send(KIND, events.failed(), to)
     assert (outcome.result, outcome.retry_after) == (result, 7)
+
+
+def test_a_page_instead_of_the_api_is_no_delivery(receiver):
+    to = bot(receiver)
+    receiver.script("/v1/messages", Behaviour(body=b"<html>Sign in</html>"))
+    assert events.send(KIND, events.failed(), to).result is Result.RETRYABLE
