@@ -9,7 +9,6 @@ from django.contrib.auth.models import User
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views import View
@@ -164,7 +163,3 @@ class ConsoleView(View):
         if self.is_htmx:
             return HttpResponse(status=401, headers={"HX-Redirect": reverse("admin:login")})
         return redirect_to_login(self.request.get_full_path(), reverse("admin:login"))
-
-    def rendered(self, template: str, context: Mapping[str, Any] | None = None) -> str:
-        """The text of a part, for an answer made of several (hx-swap-oob)."""
-        return render_to_string(template, self.context(**(context or {})), self.request)
