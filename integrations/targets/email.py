@@ -198,7 +198,7 @@ def _mail(said: Summary, target: Target) -> bytes:
         mail["Reply-To"] = sendable(given["reply_to"]) or ""
     # RFC 3834: keeps vacation notices from answering.
     mail["Auto-Submitted"] = "auto-generated"
-    if said.subject != "direct" and given.get("unsubscribe"):
+    if not said.personal and given.get("unsubscribe"):
         mail["List-Unsubscribe"] = f"<{given['unsubscribe']}>"
     mail.set_content(said.plain() + "\n", cte="quoted-printable")
     mail.add_alternative(_html(said), subtype="html", cte="quoted-printable")
@@ -208,7 +208,7 @@ def _mail(said: Summary, target: Target) -> bytes:
 
 
 def _recipients(said: Summary, target: Target) -> list[Address]:
-    if said.subject == "direct":
+    if said.personal:
         found = sendable(said.recipient_email) if said.recipient_email else None
         return [Address(said.recipient_name, addr_spec=found)] if found else []
     return [Address(addr_spec=found) for text in target.settings.get("to", ()) if (found := sendable(text))]
@@ -217,7 +217,7 @@ def _recipients(said: Summary, target: Target) -> list[Address]:
 def _html(said: Summary) -> str:
     """The summary as HTML that mail programs show: no style sheet, no image, nothing to load."""
     parts = [f'<h2 style="font-size:18px;margin:0 0 12px" dir="auto">{escape(said.headline)}</h2>']
-    if said.subject != "direct" and said.facts:
+    if not said.personal and said.facts:
         rows = "".join(
             f'<tr><td style="padding:0 12px 4px 0;color:#57606a">{escape(label)}</td><td>{escape(value)}</td></tr>'
             for label, value in said.facts

@@ -184,7 +184,7 @@ def _message(said: Summary, target: Target) -> dict[str, Any]:
         "unfurl_media": False,
     }
     if target.settings["mode"] == "bot":
-        if said.subject == "direct":
+        if said.personal:
             message[TO] = said.recipient_email
         else:
             message["channel"] = target.settings.get("channel", "")

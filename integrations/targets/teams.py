@@ -56,7 +56,7 @@ class Teams(FieldsKind):
 
 def _message(said: Summary) -> dict[str, Any]:
     message: dict[str, Any] = {"type": "message", "attachments": [attachment(said)]}
-    if said.subject == "direct":
+    if said.personal:
         # For the workflow's step that posts to a person: triggerBody()?['recipient']?['email'].
         message["recipient"] = {"email": said.recipient_email, "displayName": said.recipient_name}
     return message

@@ -63,6 +63,8 @@ class Summary:
     published: str
     customised: bool
     still_failing: int = 0
+    # Whether it goes to one person (the recipient) instead of the target's channel or list.
+    personal: bool = False
     recipient_email: str = ""
     recipient_name: str = ""
 
@@ -92,7 +94,7 @@ class Summary:
             blocks.append("\n".join([*lines, self.and_more] if self.more else lines))
         if self.actions:
             blocks.append("\n".join(["Recommended:", *(f"- {action}" for action in self.actions)]))
-        if self.subject != "direct" and self.facts:
+        if not self.personal and self.facts:
             blocks.append("\n".join(f"{label}: {value}" for label, value in self.facts))
         if self.link:
             blocks.append(self.link)
@@ -132,7 +134,7 @@ def summary(event: Event, *, people: int = 20, characters: int = 3000) -> Summar
         check_id=line(str(detail.get("checkId", "")), 100),
         title=title,
         severity=str(detail.get("severity", "")) if detail.get("severity") in SEVERITIES else "",
-        headline=_headline(subject, title, named, total, still, bool(detail.get("test"))),
+        headline=_prefix(subject, detail) + _headline(subject, title, named, total, still),
         paragraphs=paragraphs,
         actions=actions,
         people=named,
@@ -144,6 +146,7 @@ def summary(event: Event, *, people: int = 20, characters: int = 3000) -> Summar
         published=str(detail.get("published", "")),
         customised=customised,
         still_failing=still,
+        personal=subject == "direct" or bool(recipient),
         recipient_email=str(recipient.get("email", "")),
         recipient_name=line(str(recipient.get("displayName") or recipient.get("login", "")), MAX_NAME),
     )
@@ -197,18 +200,21 @@ def _logins(subject: Subject, detail: Mapping[str, Any]) -> Sequence[str]:
     return detail.get("usersFailing") or ([detail["login"]] if detail.get("login") else [])
 
 
-def _headline(
-    subject: Subject, title: str, people: Sequence[Person], total: int, still: int, test: bool
-) -> str:
-    prefix = "Test message: " if test and subject != "test" else ""
+def _prefix(subject: Subject, detail: Mapping[str, Any]) -> str:
+    if detail.get("test") and subject != "test":
+        return "Test message: "
+    return "Reminder: " if detail.get("reminder") else ""
+
+
+def _headline(subject: Subject, title: str, people: Sequence[Person], total: int, still: int) -> str:
     match subject:
         case "list":
-            return f"{prefix}{total:,} {'user' if total == 1 else 'users'} newly failing: {title}"
+            return f"{total:,} {'user' if total == 1 else 'users'} newly failing: {title}"
         case "direct":
-            return f"{prefix}{title}: {people[0].login}" if people else f"{prefix}{title}"
+            return f"{title}: {people[0].login}" if people else title
         case "resolved":
             cured = f"{total:,} {'user' if total == 1 else 'users'} no longer failing, {still:,} still do"
-            return f"{prefix}{cured}: {title}" if still else f"{prefix}Resolved: {title}"
+            return f"{cured}: {title}" if still else f"Resolved: {title}"
         case _:
             return title
 

@@ -97,7 +97,7 @@ def _api(target: Target) -> str:
 
 def _message(said: Summary, target: Target) -> dict[str, Any]:
     # First, where attempt() looks.
-    if said.subject == "direct":
+    if said.personal:
         to = {"toPersonEmail": said.recipient_email}
     else:
         to = {"roomId": target.settings.get("room_id", "")}

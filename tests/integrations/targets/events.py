@@ -83,6 +83,13 @@ def resolved(still_failing: int = 0) -> dict[str, Any]:
     return event | {"detail-type": "CHECK_RESOLVED", "detail": detail}
 
 
+def note(email: str = "ann@example.com") -> dict[str, Any]:
+    """One user is cured, told to one person."""
+    event = resolved()
+    recipient = {"kind": "user", "login": email or "ann", "email": email, "displayName": "Ann Lee"}
+    return event | {"detail": event["detail"] | {"recipient": recipient}}
+
+
 def connectivity() -> dict[str, Any]:
     return payloads.webhook_test(
         TENANT, delivery_id=DELIVERY, event_id=EVENT, short_id="1c2d3e4f", published=PUBLISHED

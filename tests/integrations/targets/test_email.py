@@ -275,3 +275,10 @@ def test_a_bad_document_names_the_key_that_is_wrong(change, path):
     with pytest.raises(InvalidDocument) as caught:
         KIND.clean(PLAIN | change)
     assert list(caught.value.errors) == [path]
+
+
+def test_a_note_that_one_is_cured_goes_to_the_person():
+    with mail_server("none") as box:
+        events.send(KIND, events.note(), plain(box.port, unsubscribe="mailto:u@example.com"))
+    assert [envelope.rcpt_tos for envelope in box.envelopes] == [["ann@example.com"]]
+    assert box.mails[0]["List-Unsubscribe"] is None

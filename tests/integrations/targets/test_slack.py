@@ -188,3 +188,9 @@ def _elements(value):
             yield value
         for item in value.values():
             yield from _elements(item)
+
+
+def test_a_note_that_one_is_cured_goes_to_the_person(receiver, workspace):
+    workspace.members["ann@example.com"] = "U0ANN"
+    assert events.send(KIND, events.note(), bot(receiver)).result is Result.DELIVERED
+    assert workspace.posted[0]["channel"] == "U0ANN"

@@ -103,3 +103,8 @@ def test_a_bad_url_is_refused(url):
     with pytest.raises(InvalidDocument) as caught:
         KIND.clean({"url": url})
     assert list(caught.value.errors) == ["url"]
+
+
+def test_a_note_that_one_is_cured_names_the_person(to, receiver):
+    assert events.send(KIND, events.note(), to).result is Result.DELIVERED
+    assert json.loads(receiver.requests[0].body)["recipient"]["email"] == "ann@example.com"

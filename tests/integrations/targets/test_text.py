@@ -59,6 +59,22 @@ def test_a_resolved_check_says_whether_others_still_fail(still, headline):
     assert [person.login for person in said.people] == ["kim@example.com"]
 
 
+def test_a_note_to_one_person_knows_its_recipient():
+    said = text.summary(events.note())
+    assert (said.personal, said.recipient_email, said.headline) == (
+        True,
+        "ann@example.com",
+        "Resolved: No MFA Configured",
+    )
+    assert not text.summary(events.resolved()).personal
+
+
+def test_a_reminder_says_so():
+    event = events.direct(message="Hello")
+    event["detail"]["reminder"] = True
+    assert text.summary(event).headline == "Reminder: No MFA Configured: kim@example.com"
+
+
 def test_a_test_message_says_so():
     assert text.summary(events.failed(test=True)).headline.startswith("Test message: 2 users")
 

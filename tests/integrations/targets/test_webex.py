@@ -110,3 +110,8 @@ def test_a_page_instead_of_the_api_is_no_delivery(receiver):
     to = bot(receiver)
     receiver.script("/v1/messages", Behaviour(body=b"<html>Sign in</html>"))
     assert events.send(KIND, events.failed(), to).result is Result.RETRYABLE
+
+
+def test_a_note_that_one_is_cured_goes_to_the_person(receiver):
+    assert events.send(KIND, events.note(), bot(receiver)).result is Result.DELIVERED
+    assert json.loads(receiver.requests[0].body)["toPersonEmail"] == "ann@example.com"
