@@ -258,7 +258,7 @@ def parse(status: int, content_type: str, body: bytes) -> tuple[str, int]:
     except OAuth2Error as error:
         said = ": ".join(str(part) for part in (error.error, error.description) if part)
         raise NoToken(f"it answered {status} with the error {said[:200]}.") from None
-    except (ValueError, TypeError, AttributeError, OverflowError):
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         raise NoToken(
             f"it answered {status} with JSON that cannot be read or an expires_in that is no number."
         ) from None
@@ -289,7 +289,7 @@ def _named_error(text: str) -> str:
     """RFC 6749 §5.2: ``error`` and ``error_description``, where the answer has them."""
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter for brackets, thousands deep
         return ""
     if not isinstance(found, dict) or not isinstance(found.get("error"), str):
         return ""
