@@ -83,8 +83,9 @@ def run_checks(
     """Judges all users by the checks ``slugs`` (none: all enabled) and keeps the findings.
 
     ``run`` is one from :func:`request_run`, whose own slugs then hold. ``on_findings(run, check, result)``
-    is called inside the transaction that has just written the check's findings: what it writes commits
-    with them, and if it raises, neither is kept. ``progress(done, total, text)``.
+    is called inside the transaction that has just written a check's findings: what it writes commits
+    with them, and if it raises, neither is kept. A check of whose findings none changed has no such
+    transaction. ``progress(done, total, text)``.
     Raises :class:`RunRefused` when another run is live, :class:`UnknownChecks`.
     """
     if run is None:
@@ -250,12 +251,14 @@ def _evaluate(run: Run, on_findings: OnFindings | None, progress: Progress) -> N
     tallies, run.users = evaluation.count()
     share = (monotonic() - started) / max(1, len(checks))
 
-    done: list[Rule] = []
     by_slug = {rule.check.slug: rule for rule in rules}
+    done = [rule for rule in rules if not tallies.findings_change(rule.place)]
+    _record_quiet(run, done, tallies, share)
+    quiet = {rule.check.slug for rule in done}
     for index, check in enumerate(checks, start=1):
         rule, error = by_slug.get(check.slug), errors.get(check.slug)
         phase = f"{index} of {len(checks)} checks"
-        if rule is not None:
+        if rule is not None and check.slug not in quiet:
             try:
                 _record(run, rule, tallies, share, phase, on_findings)
                 done.append(rule)
@@ -303,6 +306,13 @@ def _judge(checks: Sequence[Check], now: datetime) -> tuple[list[Rule], dict[str
     return rules, errors
 
 
+def _record_quiet(run: Run, rules: Sequence[Rule], tallies: Tallies, share: float) -> None:
+    """The counts of the checks whose findings stay as they are, all at once: on most days these are most."""
+    with transaction.atomic():
+        CheckResult.objects.bulk_create(_result(run, rule, tallies, share) for rule in rules)
+        _heartbeat(run, f"{len(rules)} checks found nothing new")
+
+
 def _record(
     run: Run, rule: Rule, tallies: Tallies, share: float, phase: str, on_findings: OnFindings | None
 ) -> None:
@@ -312,21 +322,28 @@ def _record(
     with transaction.atomic():
         new = evaluation.open_findings(rule, run) if tallies.newly_failing(at) else 0
         resolved = evaluation.resolve_findings(rule, run) if tallies.no_longer_failing(at) else 0
-        result = CheckResult.objects.create(
-            run=run,
-            check_ref=rule.check,
-            severity=rule.check.severity,
-            evaluated=tallies.evaluated(at),
-            failing=tallies.now(at, Verdict.FAILS),
-            new=new,
-            resolved=resolved,
-            unknown=tallies.now(at, Verdict.UNKNOWN),
-            finished_at=timezone.now(),
-            duration_ms=round(1000 * (share + monotonic() - started)),
-        )
+        result = _result(run, rule, tallies, share + monotonic() - started, new, resolved)
+        result.save()
         if on_findings is not None:
             on_findings(run, rule.check, result)
         _heartbeat(run, phase)
+
+
+def _result(
+    run: Run, rule: Rule, tallies: Tallies, seconds: float, new: int = 0, resolved: int = 0
+) -> CheckResult:
+    return CheckResult(
+        run=run,
+        check_ref=rule.check,
+        severity=rule.check.severity,
+        evaluated=tallies.evaluated(rule.place),
+        failing=tallies.now(rule.place, Verdict.FAILS),
+        new=new,
+        resolved=resolved,
+        unknown=tallies.now(rule.place, Verdict.UNKNOWN),
+        finished_at=timezone.now(),
+        duration_ms=round(1000 * seconds),
+    )
 
 
 def _heartbeat(run: Run, phase: str) -> None:

@@ -116,3 +116,6 @@ class Tallies:
 
     def no_longer_failing(self, at: Place) -> int:
         return self.ended.count(at, 1)
+
+    def findings_change(self, at: Place) -> bool:
+        return bool(self.newly_failing(at) or self.no_longer_failing(at))
