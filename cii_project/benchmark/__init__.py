@@ -3,4 +3,3 @@
 Each measured thing is a *step* that runs in a process of its own, with the product's settings, on a scratch
 database: so its peak memory is its own, and nothing is warm that is not warm in daily use.
 """
-

@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management import call_command
 from django.db import connection
 
-from checks.models import Account, Source, User
 from checks.accounts import import_accounts
+from checks.models import Account, Source, User
 from cii_project.benchmark import data
 from cii_project.benchmark.measuring import measured
 from cii_project.benchmark.steps import step

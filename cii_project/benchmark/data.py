@@ -19,6 +19,9 @@ SOURCES = (
     ("workday", "Workday", "WORKDAY", "hr"),
 )
 CHURN = 100
+# The kind of user, and below which of a hundred places.
+_KINDS = (("employee", 85), ("guest", 92), ("service", 98), ("room", 100))
+_IN_HR = ("login", "email", "display_name", "employee_id", "title", "manager", "created_at")
 _TYPES = {"employee": "internal", "guest": "guest", "service": "service_account", "room": "conference_room"}
 
 
@@ -39,13 +42,13 @@ def _user(index: int, users: int, seed: int, now: datetime, version: int) -> dic
         # Half a day off every border: minutes between two runs move nobody across it.
         return (now - timedelta(days=int(days) + 0.5)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    kind = "employee" if (turn := index * 7 % 100) < 85 else "guest" if turn < 92 else "service" if turn < 98 else "room"
+    kind = next(kind for kind, below in _KINDS if index * 7 % 100 < below)
     human, admin = kind in ("employee", "guest"), chance() < 0.03
     first, last = names.FIRST[index % len(names.FIRST)], names.LAST[index * 7 % len(names.LAST)]
     department = names.COMPANY if not human else list(names.DEPARTMENTS)[index % len(names.DEPARTMENTS)]
-    login = f"{first}.{last}.{index}@example.com".lower()
+    login = _login(index)
     boss = index // 10
-    manager = f"{names.FIRST[boss % len(names.FIRST)]}.{names.LAST[boss * 7 % len(names.LAST)]}.{boss}@example.com".lower()
+    manager = _login(boss)
     idle = chance() < 0.07
     record = {
         "login": login,
@@ -56,7 +59,7 @@ def _user(index: int, users: int, seed: int, now: datetime, version: int) -> dic
         "title": "Engineer",
         "manager": manager if human and chance() >= 0.012 else "",
         "owner": manager if not human and chance() >= 0.1 else "",
-        "status": "locked_out" if chance() < 0.008 else "active",
+        "status": "disabled" if index % 500 == 7 else "locked_out" if chance() < 0.008 else "active",
         "user_type": _TYPES[kind],
         "created_at": ago(400 + index % 900),
         "status_changed_at": ago(40),
@@ -81,21 +84,24 @@ def _user(index: int, users: int, seed: int, now: datetime, version: int) -> dic
     if index % 10 < 6:
         accounts["entra"] = {
             **record,
-            "user_type": "" if chance() < 0.012 else "internal" if chance() < 0.004 else record["user_type"],
+            "user_type": "" if chance() < 0.012 else "external" if chance() < 0.004 else record["user_type"],
             "status": "suspended" if chance() < 0.008 else "active",
             "mfa_factors": _factors(index + 10_000_000, 0.5 + chance() / 2, strong=admin),
             "applications": [],
         }
     if kind == "employee" and chance() >= 0.01:
         accounts["workday"] = {
-            name: record[name] for name in ("login", "email", "display_name", "employee_id", "title", "manager")
-        } | {
+            **{name: record[name] for name in _IN_HR},
             "department": "Elsewhere" if chance() < 0.02 else department,
             "status": "disabled" if chance() < 0.005 else "active",
             "status_changed_at": ago(12),
-            "created_at": record["created_at"],
         }
     return accounts
+
+
+def _login(index: int) -> str:
+    first, last = names.FIRST[index % len(names.FIRST)], names.LAST[index * 7 % len(names.LAST)]
+    return f"{first}.{last}.{index}@example.com".lower()
 
 
 def _factors(index: int, luck: float, *, strong: bool) -> list[dict[str, str]]:

@@ -19,13 +19,18 @@ def evaluate(scratch: Scratch, users: int, seed: int, say: Say) -> list[Row]:
     for what, target in (("first run", 2.0), ("nothing new", 1.5), ("1 % changed", 1.5)):
         product, floor = large[what]["product"], large[what]["floor"]
         rows.append(Row(what, "s", product["seconds"], floor["seconds"], target, note=_note(product)))
+        rows.append(
+            Row(f"{what}, CPU", "s", product["cpu"], floor["cpu"], note="with the database's process")
+        )
     peak = max(figures["product"]["peak_mb"] for figures in large.values())
     before = max(figures["product"]["peak_mb"] for figures in small.values())
     bound = 150.0 if scratch.postgres else None
     rows.append(Row("peak memory", "MB", peak, target=bound, note=f"{before:.0f} MB at a tenth of the users"))
     for what in large:
         times = large[what]["product"]["seconds"], small[what]["product"]["seconds"]
-        rows.append(Row(f"growth, {what}", "×", times[0] / times[1], target=11.0, note="ten times the users"))
+        rows.append(
+            Row(f"growth, {what}", "times", times[0] / times[1], target=11.0, note="ten times the users")
+        )
     return rows
 
 

@@ -94,10 +94,21 @@ class Scratch:
             **more,
         }
 
-    def step(self, url: str, name: str, env: dict[str, str] | None = None, **arguments: Any) -> dict[str, Any]:
+    def step(
+        self, url: str, name: str, env: dict[str, str] | None = None, **arguments: Any
+    ) -> dict[str, Any]:
         """Run a step (steps.py) in a process of its own; what it measured. Raises :class:`StepFailed`."""
         done = subprocess.run(  # noqa: S603  our own interpreter and command
-            [sys.executable, "manage.py", "benchmark", "step", "--step", name, "--given", json.dumps(arguments)],
+            [
+                sys.executable,
+                "manage.py",
+                "benchmark",
+                "step",
+                "--step",
+                name,
+                "--given",
+                json.dumps(arguments),
+            ],
             cwd=settings.BASE_DIR,
             env=self.environment(url, **(env or {})),
             capture_output=True,

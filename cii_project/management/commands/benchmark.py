@@ -9,13 +9,13 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.table import Table
 
+from cii_project.benchmark.deliver import deliver
 from cii_project.benchmark.evaluate import evaluate
 from cii_project.benchmark.measuring import Row
 from cii_project.benchmark.scratch import StepFailed, scratch
 from cii_project.benchmark.steps import run_step
 
-
-SUBJECTS = {"evaluate": evaluate}
+SUBJECTS = {"evaluate": evaluate, "deliver": deliver}
 
 
 class Command(BaseCommand):
@@ -31,9 +31,14 @@ class Command(BaseCommand):
         parser.add_argument("subject", choices=(*SUBJECTS, "step"), metavar="|".join(SUBJECTS))
         parser.add_argument("--users", type=int, default=10_000, help="users, accounts or messages")
         parser.add_argument(
-            "--database", default="", metavar="URL", help="a PostgreSQL database whose server takes the scratch ones"
+            "--database",
+            default="",
+            metavar="URL",
+            help="a PostgreSQL database whose server takes the scratch ones",
         )
-        parser.add_argument("--redis", default="", metavar="URL", help="the bell of deliver; else the database")
+        parser.add_argument(
+            "--redis", default="", metavar="URL", help="the bell of deliver; else the database"
+        )
         parser.add_argument("--seed", type=int, default=1)
         parser.add_argument("--format", choices=("table", "json"), default="table")
         parser.add_argument("--strict", action="store_true", help="exit with 1 where a target is missed")
@@ -46,7 +51,9 @@ class Command(BaseCommand):
             return
         server = options["database"]
         if server and not server.startswith(("postgres://", "postgresql://")):
-            raise CommandError("--database takes postgres://…; without it SQLite files are made.", returncode=2)
+            raise CommandError(
+                "--database takes postgres://…; without it SQLite files are made.", returncode=2
+            )
         if options["users"] < 100:
             raise CommandError("--users takes 100 or more.", returncode=2)
         measure = SUBJECTS[options["subject"]]

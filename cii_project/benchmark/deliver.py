@@ -1,0 +1,206 @@
+"""``benchmark deliver``: what a real cluster sends, against one bare loop that posts the same bytes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from cii_project.benchmark.measuring import Row
+from cii_project.benchmark.scratch import Scratch, StepFailed
+from cii_project.benchmark.sink import LATENCY
+
+WORKERS = 2
+IN_FLIGHT = 128
+TARGETS = 20
+START_SECONDS = 60
+SEND_SECONDS = 900
+Say = Callable[[str], None]
+Found = dict[str, Any]
+
+
+@dataclass(slots=True)
+class RunningSink:
+    port: int
+    process: "subprocess.Popen[str]"
+
+    def counted(self) -> Found:
+        """End it; what it has counted."""
+        output, _ = self.process.communicate(timeout=30)
+        found: Found = json.loads(output)
+        return found
+
+
+@contextmanager
+def sink() -> Iterator[RunningSink]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cii_project.benchmark.sink"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=settings.BASE_DIR,
+    )
+    try:
+        assert process.stdout is not None  # noqa: S101  for the type checker
+        yield RunningSink(int(process.stdout.readline()), process)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def cluster(scratch: Scratch, url: str, log: Path) -> Iterator[int]:
+    """``manage.py qcluster`` with the product's settings, two workers for sending; its process id."""
+    environment = scratch.environment(url, WORKERS=str(WORKERS + 1), LOG_LEVEL="INFO")
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "qcluster"],
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            cwd=settings.BASE_DIR,
+            start_new_session=True,
+        )
+    try:
+        _wait_until_ready(process, log)
+        yield process.pid
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _wait_until_ready(process: "subprocess.Popen[bytes]", log: Path) -> None:
+    end = time.monotonic() + START_SECONDS
+    while log.read_text(errors="replace").count("ready for work") < WORKERS + 1:
+        if process.poll() is not None or time.monotonic() > end:
+            raise StepFailed(f"The cluster did not start:\n{log.read_text(errors='replace')[-2000:]}")
+        time.sleep(0.1)
+    time.sleep(1)  # its processes come to rest
+
+
+def deliver(scratch: Scratch, messages: int, seed: int, say: Say) -> list[Row]:
+    url = scratch.create()
+    scratch.step(url, "install")
+    planned = scratch.step(url, "plan", messages=messages, batch=max(1, messages // 2000), port=9)
+    say(
+        f"planned {planned['direct']:,} messages and {planned['lists']:,} batches in {planned['planning']:.2f} s"
+    )
+    scratch.step(url, "tidy")
+
+    bare = {trust: _bare(scratch, url, min(messages, 10_000), trust_env=trust) for trust in (True, False)}
+    for trust, found in bare.items():
+        say(f"one Session loop, trust_env={trust}: {found['rate']:,.0f} events/s")
+    prompt = _send(scratch, url, ["/now"], messages, say)
+    slow = _send(scratch, url, ["/slow"], min(messages, 20_000), say)
+    # Without the share of the one that hangs, so that the others get the same in both.
+    spread = min(messages, 40_000)
+    paths = [f"/now{place}" for place in range(TARGETS - 1)]
+    calm = _send(scratch, url, paths, spread * (TARGETS - 1) // TARGETS, say)
+    hung = _send(scratch, url, [*paths, "/hang"], spread, say)
+
+    count = planned["direct"] + planned["lists"]
+    sending = count / prompt["rate"]
+    floor = bare[True]
+    bound = WORKERS * IN_FLIGHT / LATENCY
+    return [
+        Row(
+            "events a second",
+            "/s",
+            prompt["rate"],
+            floor["rate"],
+            1.25 if scratch.postgres else None,
+            higher=True,
+            note=f"{floor['bytes']:,.0f} bytes each; floor: requests.Session as it comes",
+        ),
+        Row(
+            "the same, trust_env off",
+            "/s",
+            prompt["rate"],
+            bare[False]["rate"],
+            higher=True,
+            note="floor: Session without the look into the environment",
+        ),
+        Row(
+            "CPU per 1,000 events",
+            "s",
+            1000 * prompt["cpu"] / prompt["events"],
+            1000 * floor["own_cpu"] / floor["events"],
+            2.0,
+            note="all processes of the cluster, not the database's",
+        ),
+        Row(
+            "200 ms receiver", "/s", slow["rate"], bound, 0.9, higher=True, note="floor: in flight ÷ latency"
+        ),
+        Row(
+            "one of twenty hangs",
+            "s",
+            hung["seconds_of_others"],
+            calm["seconds_of_others"],
+            1.05,
+            note="until the others' last event",
+        ),
+        Row(
+            "planning",
+            "s",
+            planned["planning"],
+            sending,
+            0.1,
+            note=f"{planned['direct']:,} messages, {planned['lists']:,} batches; floor: the time to send them",
+        ),
+        Row("peak memory of a worker", "MB", prompt["peak_mb"]),
+        Row("peak memory of the run that plans", "MB", planned["peak_mb"]),
+    ]
+
+
+def _bare(scratch: Scratch, url: str, count: int, *, trust_env: bool) -> Found:
+    with sink() as receiver:
+        found = scratch.step(
+            url, "bare_loop", port=receiver.port, path="/now", count=count, trust_env=trust_env
+        )
+        counted = receiver.counted()
+    _each_once(counted, found["events"])
+    return {**found, "rate": found["events"] / found["seconds"]}
+
+
+def _send(scratch: Scratch, url: str, paths: Sequence[str], count: int, say: Say) -> Found:
+    log = scratch.folder / "cluster.log"
+    log.unlink(missing_ok=True)
+    hanging = [f"target {place}" for place, path in enumerate(paths) if path.startswith("/hang")]
+    with sink() as receiver:
+        scratch.step(url, "arm", paths=paths, count=count, port=receiver.port)
+        scratch.step(url, "tidy")
+        with cluster(scratch, url, log) as pid:
+            found = scratch.step(url, "send", cluster=pid, seconds=SEND_SECONDS, but=hanging)
+        counted = receiver.counted()
+    written = log.read_text(errors="replace")
+    if "locked" in written or "Traceback" in written:
+        raise StepFailed(f"The cluster complained:\n{written[-4000:]}")
+    others = {path: seen for path, seen in counted["paths"].items() if not path.startswith("/hang")}
+    events = int(sum(seen[0] for seen in others.values()))
+    first, last = min(seen[1] for seen in others.values()), max(seen[2] for seen in others.values())
+    _each_once(counted, events)
+    if found["states"].get("delivered", 0) < events or found["attempts"] < events:
+        raise AssertionError(f"{events} events came, on record are {found['states']}")
+    say(
+        f"{events:,} events to {len(paths)} targets ({paths[-1]}): {events / (last - first):,.0f}/s, "
+        f"{1000 * found['cpu'] / events:.2f} CPU s per 1,000, {found['states']}"
+    )
+    return {**found, "events": events, "rate": events / (last - first), "seconds_of_others": last - first}
+
+
+def _each_once(counted: Found, events: int) -> None:
+    if (counted["events"], counted["twice"]) != (events, 0):
+        raise AssertionError(f"of {events} events {counted['events']} came, {counted['twice']} of them twice")
