@@ -59,7 +59,7 @@ def measured() -> Iterator[Measured]:
 class Row:
     """One line of the result. ``target``: what the ratio (or, without a floor, the value) must meet, as a bound.
 
-    ``higher``: more is better (events a second); else less is.
+    ``higher``: more is better (events a second); else less is. ``most`` bounds the product's own value.
     """
 
     what: str
@@ -69,6 +69,7 @@ class Row:
     target: float | None = None
     higher: bool = False
     note: str = ""
+    most: float | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -76,6 +77,8 @@ class Row:
 
     @property
     def met(self) -> bool | None:
+        if self.most is not None:
+            return self.product <= self.most
         if self.target is None:
             return None
         value = self.product if self.floor is None else (self.ratio or 0.0)

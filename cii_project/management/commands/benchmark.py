@@ -11,11 +11,13 @@ from rich.table import Table
 
 from cii_project.benchmark.deliver import deliver
 from cii_project.benchmark.evaluate import evaluate
+from cii_project.benchmark.importing import import_
 from cii_project.benchmark.measuring import Row
+from cii_project.benchmark.pages import pages
 from cii_project.benchmark.scratch import StepFailed, scratch
 from cii_project.benchmark.steps import run_step
 
-SUBJECTS = {"evaluate": evaluate, "deliver": deliver}
+SUBJECTS = {"evaluate": evaluate, "deliver": deliver, "import": import_, "pages": pages}
 
 
 class Command(BaseCommand):
@@ -91,7 +93,13 @@ class Command(BaseCommand):
 
 
 def _cells(row: Row) -> list[str]:
-    bound = "" if row.target is None else f"{'≥' if row.higher else '≤'} {row.target:g}"
+    bound = (
+        f"≤ {row.most:g} {row.unit}"
+        if row.most is not None
+        else ""
+        if row.target is None
+        else f"{'≥' if row.higher else '≤'} {row.target:g}"
+    )
     return [
         f"{_number(row.product)} {row.unit}",
         "" if row.floor is None else f"{_number(row.floor)} {row.unit}",
