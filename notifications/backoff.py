@@ -31,7 +31,7 @@ class Decision:
     gone: bool = False
 
 
-def ceiling(attempts: int, limits: Limits = Limits()) -> timedelta:  # noqa: B008  frozen
+def ceiling(attempts: int, limits: Limits = Limits()) -> timedelta:
     """The longest wait after so many failed attempts: 5 s, 10 s, 20 s … 1 h."""
     doublings = min(attempts - 1, 30)  # beyond any cap long before; keeps the power small
     return min(limits.cap, limits.base * 2**doublings)

@@ -15,7 +15,7 @@ from integrations import targets
 from integrations.models import Integration
 from integrations.services import target_of
 from integrations.targets.base import Rendered, Target, TargetKind
-from notifications import messages, payloads
+from notifications import letters, messages, payloads, quiet
 from notifications.models import Audience, Configuration, Event, MessageTemplate
 
 
@@ -28,6 +28,12 @@ class Occasion:
     text: payloads.CheckText
     link: str
     max_users: int
+    awake_at: datetime  # when people may be written to: now, or the end of the quiet hours
+    still_failing: int = 0
+
+    @property
+    def resolved(self) -> bool:
+        return self.event.origin == Event.Origin.RESOLVED
 
     @property
     def test(self) -> bool:
@@ -84,6 +90,7 @@ def occasion(event: Event, check: Check) -> Occasion:
         text=text_of(check),
         link=link_to(check, configuration),
         max_users=configuration.max_users_per_event,
+        awake_at=quiet.awake_at(event.created_at, configuration),
     )
 
 
@@ -180,22 +187,22 @@ def list_body(
     batch: payloads.Batch,
 ) -> Made:
     message, error = None, ""
-    if to.template is not None:
+    if to.template is not None and not on.resolved:
         message, error = _message(to, list_data(on, users, batch))
-    event = payloads.failed_check(
-        on.tenant,
-        on.text,
-        delivery_id=delivery_id,
-        event_id=on.event.id,
-        short_id=to.integration.short_id,
-        published=on.event.created_at,
-        users=users,
-        batch=batch,
-        message=message,
-        run_id=on.event.run_id,
-        reference_url=on.link,
-        test=on.test,
-    )
+    common: dict[str, Any] = {
+        "delivery_id": delivery_id,
+        "event_id": on.event.id,
+        "short_id": to.integration.short_id,
+        "published": on.event.created_at,
+        "users": users,
+        "batch": batch,
+        "run_id": on.event.run_id,
+        "reference_url": on.link,
+    }
+    if on.resolved:
+        event = payloads.check_resolved(on.tenant, on.text, still_failing=on.still_failing, **common)
+    else:
+        event = payloads.failed_check(on.tenant, on.text, message=message, test=on.test, **common)
     return Made(to.kind.render(event, to.target), error)
 
 
@@ -207,6 +214,8 @@ def direct_body(
     detail: payloads.LoginDetail,
     trust: str,
     recipient: payloads.Recipient,
+    *,
+    reminder: bool = False,
 ) -> Made:
     message, error = _message(to, direct_data(on, user, detail, trust, recipient))
     event = payloads.direct_message(
@@ -220,9 +229,72 @@ def direct_body(
         user_trust_level=trust,
         recipient=recipient,
         message=message,
+        reminder=reminder,
         test=on.test,
     )
     return Made(to.kind.render(event, to.target), error)
+
+
+def resolved_note(
+    on: Occasion,
+    to: Destination,
+    delivery_id: UUID,
+    detail: payloads.LoginDetail,
+    recipient: payloads.Recipient,
+) -> Made:
+    """The contract's CHECK_RESOLVED about one user, for one person."""
+    event = payloads.check_resolved(
+        on.tenant,
+        on.text,
+        delivery_id=delivery_id,
+        event_id=on.event.id,
+        short_id=to.integration.short_id,
+        published=on.event.created_at,
+        users=[detail],
+        batch=payloads.Batch(1, 1, 1),
+        still_failing=0,
+        recipient=recipient,
+    )
+    return Made(to.kind.render(event, to.target))
+
+
+def custom_text(
+    on: Occasion,
+    to: Destination,
+    user: User,
+    detail: payloads.LoginDetail,
+    trust: str,
+    recipient: payloads.Recipient,
+) -> tuple[str, str]:
+    """The customised message alone and, where it failed and the default stands in for it, why."""
+    return _message(to, direct_data(on, user, detail, trust, recipient))
+
+
+def letter_body(
+    on: Occasion,
+    to: Destination,
+    delivery_id: UUID,
+    recipient: payloads.Recipient,
+    items: Sequence[letters.Item],
+    trust: str,
+    problem: str = "",
+) -> Made:
+    """One message about several things, as a kind for chats or mails takes it; never the contract's JSON."""
+    said = letters.letter(recipient.display_name or recipient.login, recipient.kind, items)
+    logins = list(dict.fromkeys(item.login for item in items))
+    event = payloads.direct_message(
+        on.tenant,
+        payloads.CheckText("several", said.title, letters.worst(items), (), ()),
+        delivery_id=delivery_id,
+        event_id=on.event.id,
+        short_id=to.integration.short_id,
+        published=on.event.created_at,
+        user={"login": logins[0] if len(logins) == 1 else "", "details": []},
+        user_trust_level=trust,
+        recipient=recipient,
+        message=said.text,
+    )
+    return Made(to.kind.render(event, to.target), problem)
 
 
 def connectivity_body(

@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from checks.models import Check, Finding, Run, User
 from integrations.models import Integration
@@ -47,6 +48,9 @@ class Configuration(models.Model):
     payload_retention_days = models.PositiveSmallIntegerField(default=14)
     # The latest daily time whose run was started: what makes a daily run start once, whoever rings.
     daily_slot = models.DateTimeField(null=True, editable=False)
+    # Nobody is written to in person between these times of day, in the zone of the daily run.
+    quiet_from = models.TimeField(null=True, blank=True)
+    quiet_until = models.TimeField(null=True, blank=True)
 
     def __str__(self) -> str:
         return self.tenant_name or str(self.tenant_id)
@@ -63,8 +67,19 @@ class Audience(models.TextChoices):
     MANAGER = "manager", "Each failing user's manager"
 
 
+class Cadence(models.TextChoices):
+    IMMEDIATELY = "immediately", "After each run"
+    DAILY = "daily", "Once a day"
+    WEEKLY = "weekly", "Once a week"
+
+
 class Subscription(models.Model):
-    """A target is enabled on a check: ticked in the dropdown of the check's page."""
+    """A target is enabled on a check: ticked in the dropdown of the check's page.
+
+    What is not told within the run itself is told in *rounds* (rounds.py). A round covers the runs that
+    have ended since the last one; ``told_until`` and ``resolved_until`` hold the start of the last run
+    covered, for findings opened and resolved, and move in the transaction that plans the deliveries.
+    """
 
     check_ref = models.ForeignKey(
         Check, on_delete=models.CASCADE, related_name="subscriptions", db_column="check_id"
@@ -74,6 +89,25 @@ class Subscription(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+
+    filter = models.JSONField(default=dict, blank=True, help_text="whom it is about; see choosing.py")
+    cadence = models.CharField(max_length=16, choices=Cadence.choices, default=Cadence.IMMEDIATELY)
+    resolved = models.BooleanField(default=False, help_text="also told of those who no longer fail")
+    after_days = models.PositiveSmallIntegerField(
+        default=0, validators=[MaxValueValidator(365)], help_text="told of those who still fail so long after"
+    )
+    remind_days = models.PositiveSmallIntegerField(
+        default=0, validators=[MaxValueValidator(365)], help_text="remind a person so often; 0: never"
+    )
+
+    since = models.DateTimeField(
+        default=timezone.now, editable=False, help_text="what earlier runs found is nothing new to it"
+    )
+    told_until = models.DateTimeField(default=timezone.now, editable=False)
+    resolved_until = models.DateTimeField(default=timezone.now, editable=False)
+    slot = models.DateTimeField(
+        default=timezone.now, editable=False, help_text="the last daily or weekly time that was handled"
     )
 
     class Meta:
@@ -111,6 +145,9 @@ class Event(models.Model):
 
     class Origin(models.TextChoices):
         RUN = "run", "Newly failing in a run"
+        RESOLVED = "resolved", "No longer failing in a run"
+        DIGEST = "digest", "Collected since the last digest"
+        PEOPLE = "people", "Messages to the people concerned"
         CURRENT = "current", "Sent by a person: all who fail now"
         TEST = "test", "Test message"
         CONNECTIVITY = "connectivity", "Test Connectivity"
@@ -131,7 +168,9 @@ class Event(models.Model):
         ordering = ["-created_at"]
         constraints = [
             models.UniqueConstraint(
-                fields=["run", "check_ref"], condition=Q(origin="run"), name="one_event_a_run_and_check"
+                fields=["run", "check_ref", "origin"],
+                condition=Q(origin__in=("run", "resolved")),
+                name="one_event_a_run_and_check",
             )
         ]
 

@@ -1,5 +1,6 @@
 """The contract's events, built from plain values: pure, and in the field order of docs/contract.md."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -139,6 +140,64 @@ def failed_check(
     )
 
 
+def check_resolved(
+    tenant: Tenant,
+    check: CheckText,
+    *,
+    delivery_id: UUID,
+    event_id: UUID,
+    short_id: str,
+    published: datetime,
+    users: Sequence[LoginDetail],
+    batch: Batch,
+    still_failing: int,
+    run_id: UUID | None = None,
+    reference_url: str = "",
+    recipient: Recipient | None = None,
+) -> Envelope:
+    """``users`` are items of :func:`resolution`. It has no ``usersFailing``: who reads nothing but that
+    finds nobody. ``recipient``: the note is for one person."""
+    detail: dict[str, Any] = {
+        "id": str(event_id),
+        "checkId": check.slug,
+        "title": check.title,
+        "severity": check.severity,
+        "description": list(check.description),
+        "published": milliseconds(published),
+        "usersResolved": [user["login"] for user in users],
+        "loginDetails": list(users),
+        "stillFailing": still_failing,
+        "checkTags": sorted(check.tags),
+        "checkTopics": list(check.topics),
+        "checkScope": "USER",
+        "frameworks": list(check.frameworks),
+    }
+    if recipient:
+        detail["recipient"] = _as_json(recipient)
+    if run_id:
+        detail["runId"] = str(run_id)
+    if reference_url:
+        detail["referenceUrl"] = reference_url
+    detail["batch"] = {"index": batch.index, "count": batch.count, "totalUsers": batch.total_users}
+    return envelope(
+        tenant, id=delivery_id, detail_type="CHECK_RESOLVED", short_id=short_id, time=published, detail=detail
+    )
+
+
+def resolution(login: str, reason: str) -> LoginDetail:
+    """The loginDetails item of one who no longer fails: ``cured``, ``unknown`` or ``out_of_scope``."""
+    return {"login": login, "details": [{"key": "resolution", "value": json.dumps(reason)}]}
+
+
+def _as_json(recipient: Recipient) -> dict[str, str]:
+    return {
+        "kind": recipient.kind,
+        "login": recipient.login,
+        "email": recipient.email,
+        "displayName": recipient.display_name,
+    }
+
+
 def direct_message(
     tenant: Tenant,
     check: CheckText,
@@ -151,9 +210,10 @@ def direct_message(
     user_trust_level: str,
     recipient: Recipient,
     message: str | None = None,
+    reminder: bool = False,
     test: bool = False,
 ) -> Envelope:
-    """``user`` is the failing user's loginDetails item."""
+    """``user`` is the failing user's loginDetails item. ``reminder``: the recipient was told before."""
     detail: dict[str, Any] = {
         "id": str(event_id),
         "checkId": check.slug,
@@ -165,13 +225,10 @@ def direct_message(
         "checkTags": sorted(check.tags),
         "login": user["login"],
         "userTrustLevel": user_trust_level,
-        "recipient": {
-            "kind": recipient.kind,
-            "login": recipient.login,
-            "email": recipient.email,
-            "displayName": recipient.display_name,
-        },
+        "recipient": _as_json(recipient),
     }
+    if reminder:
+        detail["reminder"] = True
     if message is not None:
         detail["message"] = message
     detail["loginDetails"] = [user]

@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 FOLDER = Path(__file__).parent / "schemas"
 FILES = {
     "FAILED_CHECK": "failed_check.json",
+    "CHECK_RESOLVED": "check_resolved.json",
     "DIRECT_MESSAGE": "direct_message.json",
     "WebhookTest": "webhook_test.json",
 }

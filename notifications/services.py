@@ -1,5 +1,6 @@
 """Everything that a person or a command may ask of notifications."""
 
+import logging
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,7 +8,6 @@ from datetime import time
 from typing import Any
 from uuid import uuid4
 
-from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
@@ -15,9 +15,19 @@ from django.utils import timezone
 from checks import explanations
 from checks.models import Check, CheckResult, Finding, Run, User
 from checks.services import run_checks
-from integrations import targets
 from integrations.models import Integration
-from notifications import audit, bell, composing, leasing, messages, payloads, planning, schedule
+from notifications import (
+    audit,
+    bell,
+    choosing,
+    composing,
+    digests,
+    leasing,
+    messages,
+    payloads,
+    planning,
+    schedule,
+)
 from notifications.composing import Destination, Made, Occasion
 from notifications.dispatch import send_once
 from notifications.messages import MessageError
@@ -30,6 +40,12 @@ from notifications.models import (
     Subscription,
     validate_zone,
 )
+from notifications.planning import Telling
+from notifications.subscriptions import change_subscription as change_subscription
+from notifications.subscriptions import subscribe as subscribe
+from notifications.subscriptions import unsubscribe as unsubscribe
+
+log = logging.getLogger(__name__)
 
 FINAL = (Delivery.State.DEAD, Delivery.State.DELIVERED, Delivery.State.SKIPPED)
 # So many due deliveries are worth one more worker.
@@ -66,6 +82,10 @@ def run_and_notify(
         progress=progress,
     )
     if notify:
+        try:
+            digests.plan_due()
+        except Exception:
+            log.exception("the rounds after run %s wait for the sweep", finished.pk)
         ring()
     return finished
 
@@ -92,52 +112,30 @@ def update_schedule(at: time, zone: str, *, by: Any = None) -> None:
         audit.note(by, configuration, f"The checks run at {at:%H:%M} {zone}.")
 
 
-# --- Subscriptions ----------------------------------------------------------------------------------
-def subscribe(
-    check: Check, integration: Integration, audience: str = Audience.LIST, by: Any = None
-) -> Subscription:
-    """Enable a target on a check. Sends nothing: what fails now is not new (see :func:`send_current`)."""
-    kind = targets.get(integration.kind)
-    if audience not in kind.audiences:
-        raise ValidationError(f"{kind.label} cannot write to “{Audience(audience).label}”.")
-    with transaction.atomic():
-        subscription, created = Subscription.objects.get_or_create(
-            check_ref=check, integration=integration, audience=audience, defaults={"created_by": by}
-        )
-        if created:
-            audit.note(by, check, f"Target “{integration.name}” enabled ({audience}).")
-    return subscription
-
-
-def unsubscribe(
-    check: Check, integration: Integration, audience: str = Audience.LIST, by: Any = None
-) -> bool:
-    """Disable a target on a check; what is planned is still sent. True if it was enabled."""
-    with transaction.atomic():
-        removed, _ = Subscription.objects.filter(
-            check_ref=check, integration=integration, audience=audience
-        ).delete()
-        if removed:
-            audit.note(by, check, f"Target “{integration.name}” disabled ({audience}).")
-    return bool(removed)
-
-
+# --- By hand --------------------------------------------------------------------------------------
 def send_current(
     check: Check, integration: Integration, *, by: Any = None, audience: str = Audience.LIST
 ) -> Event | None:
-    """Send all who fail now, new or not, to one target. None: nobody fails."""
+    """Send all who fail now, new or not, to one target, as far as its filter lets them. None: nobody."""
+    telling = telling_of(check, integration, audience)
     findings = Finding.objects.filter(check_ref=check, resolved_at=None)
-    if not findings.exists():
+    if not choosing.narrow(findings, telling.filter, check).exists():
         return None
     now = timezone.now()
     with transaction.atomic():
         event = Event.objects.create(
             origin=Event.Origin.CURRENT, check_ref=check, created_at=now, requested_by=by
         )
-        planning.fill(event, check, [(integration, audience)], findings, now=now)
+        planning.fill(event, check, [telling], findings, now=now)
         audit.note(by, check, f"All who fail now sent to “{integration.name}” ({audience}).")
         bell.ring()
     return event
+
+
+def telling_of(check: Check, integration: Integration, audience: str = Audience.LIST) -> Telling:
+    """The target with its filter on this check; without one where it is not ticked."""
+    found = Subscription.objects.filter(check_ref=check, integration=integration, audience=audience)
+    return Telling(integration, audience, found.values_list("filter", flat=True).first() or {})
 
 
 # --- Tests ------------------------------------------------------------------------------------------

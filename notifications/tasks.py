@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from checks.models import Run
 from checks.services import RunRefused, UnknownChecks, reap_dead_runs, request_run
-from notifications import bell, dispatch, health, leasing, retaining, schedule, services
+from notifications import bell, digests, dispatch, health, leasing, retaining, schedule, services
 from notifications.models import Configuration
 
 log = logging.getLogger(__name__)
@@ -63,6 +63,7 @@ def sweep() -> str:
         lambda: start_daily_run(now),
         lambda: ring_for_queued_runs(now),
         lambda: schedule.align(now),
+        lambda: digests.plan_due(now),
         ring_if_due,
     )
     failed = 0
