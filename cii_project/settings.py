@@ -2,7 +2,11 @@
 that a platform mounts as files; docs/settings.md lists them all."""
 
 import os
+import re
+from math import inf
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -17,25 +21,70 @@ def read_secret_files(environment: "os._Environ[str] | dict[str, str]") -> None:
     ).split()
     for name in names:
         path = environment.get(f"{name}_FILE")
-        if not path or name in environment:
+        if not path or environment.get(name):
             continue
         try:
             environment[name] = Path(path).read_text(encoding="utf-8").strip()
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise ImproperlyConfigured(f"{name}_FILE names {path}, which cannot be read: {error}") from error
+
+
+def flag(name: str) -> bool:
+    """Off unless the environment says a plain yes; a word that is neither is refused, not taken for off."""
+    word = env.str(name, default="").strip().casefold()
+    if word in ("", "false", "no", "off", "0"):
+        return False
+    if word not in ("true", "yes", "on", "1"):
+        raise ImproperlyConfigured(f"{name} is {word!r}; write true or false")
+    return True
+
+
+def number(name: str, default: float, kind: type[int] | type[float] = int) -> Any:
+    """A number of more than nothing, of ``kind``."""
+    text = env.str(name, default="").strip()
+    try:
+        value = kind(text) if text else default
+    except ValueError:
+        value = 0
+    if not 0 < value < inf:
+        raise ImproperlyConfigured(f"{name} is {text!r}; write a number over 0, such as {default}")
+    return value
+
+
+def spelt(name: str, default: str, pattern: str, example: str) -> str:
+    """A text that matches ``pattern`` whole, or the default where there is none."""
+    text = env.str(name, default="").strip() or default
+    if text and not re.fullmatch(pattern, text):
+        raise ImproperlyConfigured(f"{name} does not look as it should; write something like {example}")
+    return text
+
+
+def database(url: str) -> dict[str, Any]:
+    """Django's settings of the database that a URL names."""
+    if url.partition(":")[0] not in ("postgres", "postgresql", "sqlite"):
+        raise ImproperlyConfigured(
+            "DATABASE_URL must begin with postgres:// or sqlite:///, such as postgres://user:password@host:5432/name"
+        )
+    try:
+        return dict(environ.Env.db_url_config(url))
+    except ValueError:
+        # Its text may hold a part of the password.
+        raise ImproperlyConfigured(
+            "DATABASE_URL cannot be read; percent-encode what is special in its user name or password"
+        ) from None
 
 
 read_secret_files(os.environ)
 env = environ.Env()
 
 # Where the installation keeps its own files: the SQLite database, the demo's keys and logs.
-DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / ".data")))
+DATA_DIR = Path(env.str("DATA_DIR", default="") or BASE_DIR / ".data")
 
 # --- Who we are -------------------------------------------------------------------------------------
 PRODUCT = "identity-checks"
 VERSION = "0.1.0"
 
-DEBUG = env.bool("DEBUG", default=False)
+DEBUG = flag("DEBUG")
 # Signs sessions. Without it only commands that need no key start (see system_checks.py).
 SECRET_KEY = env.str("SECRET_KEY", default="")
 # Fernet keys that seal secrets in the database; the first seals, all open.
@@ -44,8 +93,8 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[:
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 # --- What is stored ---------------------------------------------------------------------------------
-DATABASE_URL = env.str("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}")
-DATABASES = {"default": environ.Env.db_url_config(DATABASE_URL)}
+DATABASE_URL = env.str("DATABASE_URL", default="") or f"sqlite:///{quote(str(DATA_DIR / 'db.sqlite3'))}"
+DATABASES = {"default": database(DATABASE_URL)}
 _database = DATABASES["default"]
 _database["CONN_MAX_AGE"] = 600
 _database["CONN_HEALTH_CHECKS"] = True
@@ -73,39 +122,39 @@ ALLOWED_NETWORKS = env.list("ALLOWED_NETWORKS", default=[])
 # oauthlib refuses to place a token on a plain http URL; here the address rule decides where http may go.
 os.environ.setdefault("OAUTHLIB_INSECURE_TRANSPORT", "1")
 # An explicit proxy for outgoing calls; the environment's http_proxy is never honoured.
-OUTGOING_PROXY = env.str("OUTGOING_PROXY", default="")
+OUTGOING_PROXY = spelt("OUTGOING_PROXY", "", r"https?://.+", "http://proxy.example.com:3128")
 EMAIL_CONFIG = env.email("EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="identity-checks@localhost")
 
 # How often a target may fail in a row before the circuit breaker pauses it.
-BREAKER_FAILURES = env.int("BREAKER_FAILURES", default=20)
+BREAKER_FAILURES = number("BREAKER_FAILURES", 20)
 
 # --- The bell: django-q2 ----------------------------------------------------------------------------
-REDIS_URL = env.str("REDIS_URL", default="")
+REDIS_URL = spelt("REDIS_URL", "", r"(rediss?|unix)://.+", "redis://host:6379/0")
 # The longest that one dispatch task works, then what it may still hold in flight, then the limit at
 # which django-q2 ends its worker, then the time after which a task is given out again: each longer
 # than the one before (system_checks.py).
-DISPATCH_SECONDS = env.int("DISPATCH_SECONDS", default=50)
+DISPATCH_SECONDS = number("DISPATCH_SECONDS", 50)
 # How many requests one dispatch task keeps in flight.
-DISPATCH_IN_FLIGHT = env.int("DISPATCH_IN_FLIGHT", default=128)
-LEASE_SECONDS = env.int("LEASE_SECONDS", default=120)
+DISPATCH_IN_FLIGHT = number("DISPATCH_IN_FLIGHT", 128)
+LEASE_SECONDS = number("LEASE_SECONDS", 120)
 # The longest wait after a first failure, in seconds; each further failure doubles it, up to the cap.
-BACKOFF_BASE = env.float("BACKOFF_BASE", default=5)
-BACKOFF_CAP = env.float("BACKOFF_CAP", default=3600)
+BACKOFF_BASE = number("BACKOFF_BASE", 5, float)
+BACKOFF_CAP = number("BACKOFF_CAP", 3600, float)
 RUN_TASK = "notifications.tasks.run_requested"
 Q_CLUSTER = {
     "name": "cii",
-    "workers": env.int("WORKERS", default=4),
-    "timeout": env.int("TASK_TIMEOUT", default=3600),
-    "retry": env.int("TASK_RETRY", default=3900),
+    "workers": number("WORKERS", 4),
+    "timeout": number("TASK_TIMEOUT", 3600),
+    "retry": number("TASK_RETRY", 3900),
     "max_attempts": 3,
     "ack_failures": True,
     "save_limit": -1,
     "catch_up": False,
     "bulk": 1,
     # As few as workers: what waits in a cluster's own queue is lost when the cluster is killed.
-    "queue_limit": env.int("WORKERS", default=4),
+    "queue_limit": number("WORKERS", 4),
     "poll": 0.2,
     "label": "Queue",
     **({"redis": REDIS_URL} if REDIS_URL else {"orm": "default"}),
@@ -173,7 +222,7 @@ CRISPY_ALLOWED_TEMPLATE_PACKS = ["unfold_crispy"]
 
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
-SECURE_COOKIES = env.bool("SECURE_COOKIES", default=False)
+SECURE_COOKIES = flag("SECURE_COOKIES")
 SESSION_COOKIE_SECURE = SECURE_COOKIES
 CSRF_COOKIE_SECURE = SECURE_COOKIES
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -214,5 +263,8 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "root": {
+        "handlers": ["stderr"],
+        "level": spelt("LOG_LEVEL", "INFO", "DEBUG|INFO|WARNING|ERROR|CRITICAL", "INFO"),
+    },
 }

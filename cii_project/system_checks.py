@@ -53,7 +53,7 @@ def times(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-@register(deploy=True)
+@register()
 def debug_in_public(**kwargs: Any) -> list[CheckMessage]:
     if settings.DEBUG and set(settings.ALLOWED_HOSTS) - {"localhost", "127.0.0.1", "[::1]"}:
         return [

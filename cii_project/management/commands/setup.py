@@ -1,12 +1,13 @@
 """manage.py setup: bring a database up to date; safe to run at every start."""
 
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import Group, Permission
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
-from django.db import transaction
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection, transaction
 from django.db.models import Q
 
 from checks import services as check_services
@@ -35,6 +36,19 @@ def make_groups() -> None:
         group.permissions.set(Permission.objects.filter(permissions_of(role)))
 
 
+def make_room() -> None:
+    """The data folder and SQLite's file, the owner's alone: it holds people's data. SQLite makes no folder."""
+    try:
+        settings.DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+        database = connection.settings_dict["NAME"]
+        if connection.vendor == "sqlite" and not connection.is_in_memory_db():
+            Path(database).touch(mode=0o600)
+    except OSError as error:
+        raise CommandError(
+            f"{error.filename} cannot be made ({error.strerror}); set DATA_DIR or DATABASE_URL (docs/settings.md)"
+        ) from error
+
+
 class Command(BaseCommand):
     help = (
         "Bring the database up to date: migrations, the catalogue of checks, groups, schedules and the "
@@ -43,14 +57,15 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        # SQLite makes its file, not the folder; what is in it is the owner's alone.
-        settings.DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
-        call_command("migrate", interactive=False, verbosity=options["verbosity"], stdout=self.stdout)
+        make_room()
+        # Straight to the stream: a wrapper round a wrapper would break migrate's lines.
+        call_command("migrate", interactive=False, verbosity=options["verbosity"], stdout=self.stdout._out)
         with transaction.atomic():
-            Configuration.load()
+            configuration = Configuration.load()
             check_services.sync_catalogue()
             make_groups()
             schedule.install_schedules()
         self.stdout.write(
-            f"The database is up to date: {Check.objects.count()} checks, {len(GROUPS)} groups."
+            f"The database is up to date: {Check.objects.count()} checks, {len(GROUPS)} groups; "
+            f"the checks run daily at {configuration.run_time:%H:%M} {configuration.run_zone}."
         )
