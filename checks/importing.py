@@ -52,7 +52,8 @@ def import_accounts(
     """Bring a source's accounts in step with its records: (line, raw record) each, see records.py.
 
     ``full``: what the records lack is marked deleted, unless that is over ``DELETABLE_SHARE`` of the
-    source's live accounts and not ``force``. ``strict``: one bad record and nothing changes.
+    source's live accounts and not ``force``. ``strict``: one bad record and nothing changes; nor does
+    anything where every record is bad.
     ``progress(read)`` is called after each batch, ``on_reject`` for each bad record.
 
     Raises :class:`ImportRefused` where nothing was changed on purpose; that and any other error leave an
@@ -69,9 +70,12 @@ def import_accounts(
                     staging.add(batch)
                 if progress:
                     progress(staging.counts.read)
-            if strict and staging.counts.rejected:
+            counts = staging.counts
+            if counts.rejected and counts.rejected == counts.read:
+                raise ImportRefused(f"all {counts.read:,} records are bad; nothing was changed")
+            if strict and counts.rejected:
                 raise StrictRefused(
-                    f"{staging.counts.rejected:,} of {staging.counts.read:,} records are bad; "
+                    f"{counts.rejected:,} of {counts.read:,} records are bad; "
                     "nothing was changed, since the import is strict"
                 )
             with transaction.atomic():

@@ -121,7 +121,7 @@ class Staging:
                     Problem(
                         "login",
                         shorten(row.raw.get("login")),
-                        f"a login of its own: line {first[login_of(row.raw)]} has it already",
+                        f"a login of its own; the one at {first[login_of(row.raw)]} has it already",
                     )
                 ],
             )

@@ -2,14 +2,16 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Protocol, TextIO
+import os
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import PurePath
+from typing import Any, Protocol, Self, TextIO
 
 from checks.accounts import Rejected
 
 SHOWN = 10
+Say = Callable[[str], object]
 
 
 class Writer(Protocol):
@@ -17,38 +19,74 @@ class Writer(Protocol):
 
 
 class Rejects:
-    """Takes each rejected record: ``say`` prints the first :data:`SHOWN`, ``write`` keeps all."""
+    """Takes each rejected record: ``say`` prints the first :data:`SHOWN`, ``file`` keeps all. At its end,
+    good or bad, it says where the rest is. ``unit``: what a record's number counts (a line, a record)."""
 
-    def __init__(self, say: Callable[[str], object], write: Writer | None) -> None:
-        self.say, self.write, self.count = say, write, 0
+    def __init__(self, say: Say, file: "RejectsFile", unit: str) -> None:
+        self.say, self.file, self.unit, self.count = say, file, unit, 0
 
     def add(self, rejected: Rejected) -> None:
         self.count += 1
-        if self.write:
-            self.write(rejected)
+        self.file.write(rejected)
         if self.count <= SHOWN:
             for problem in rejected.problems:
                 self.say(
-                    f"line {rejected.line}, column {problem.column}: {problem.value!r}; expected {problem.expected}"
+                    f"{self.unit} {rejected.line}, column {problem.column}: "
+                    f"{problem.value!r}; expected {problem.expected}"
                 )
 
-    def say_the_rest(self, path: str | None) -> None:
-        if self.count > SHOWN and not path:
-            self.say(f"… and {self.count - SHOWN:,} more; --rejects FILE writes them all")
-        if path:
-            self.say(f"all {self.count:,} rejected records are in {path}")
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.count > SHOWN:
+            self.say(f"… and {self.count - SHOWN:,} more")
+        if self.count and self.file.usable:
+            self.say(f"all {self.count:,} rejected records are in {self.file.path}")
 
 
-@contextmanager
-def writer_of(path: str | None, *, as_csv: bool, names: Mapping[str, str]) -> Iterator[Writer | None]:
-    """Write to ``path``: CSV like the file that was read, with a first column ``error``, or JSON Lines
-    with line, errors and record. ``names``: field → the file's name for it."""
-    if not path:
-        yield None
-        return
-    # The bytes that are no UTF-8 come out as they came in.
-    with Path(path).open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
-        yield _csv_writer(stream, names) if as_csv else _json_writer(stream)
+class RejectsFile:
+    """CSV like the file that was read, with a first column ``error``; or JSON Lines with line, errors and
+    record. ``names``: field → the file's name for it.
+
+    A ``path`` that was asked for is opened at once, and raises OSError where that cannot be. Without one
+    a file named after ``stem`` appears in the current folder with the first bad record; where it cannot,
+    that is said and the import goes on. Both are their owner's alone: they hold people's data.
+    """
+
+    def __init__(
+        self, path: str | None, *, stem: str, as_csv: bool, names: Mapping[str, str], say: Say
+    ) -> None:
+        self.asked, self.as_csv, self.names, self.say = bool(path), as_csv, names, say
+        self.path = path or f"{PurePath(stem).stem}.rejects.{'csv' if as_csv else 'jsonl'}"
+        self.usable = True
+        self._stack = ExitStack()
+        self._write: Writer | None = None
+
+    def __enter__(self) -> Self:
+        if self.asked:
+            self._open()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def write(self, rejected: Rejected) -> None:
+        if self.usable and not self._write:
+            try:
+                self._open()
+            except OSError as error:
+                self.usable = False
+                self.say(f"{self.path}: {error.strerror}; --rejects FILE writes the bad records elsewhere")
+        if self._write:
+            self._write(rejected)
+
+    def _open(self) -> None:
+        # The bytes that are no UTF-8 come out as they came in.
+        file = open(self.path, "w", encoding="utf-8", errors="surrogateescape", newline="")  # noqa: SIM115
+        stream = self._stack.enter_context(file)
+        os.chmod(self.path, 0o600)
+        self._write = _csv_writer(stream, self.names) if self.as_csv else _json_writer(stream)
 
 
 def _text(rejected: Rejected) -> str:

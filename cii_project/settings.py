@@ -16,9 +16,18 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 def read_secret_files(environment: "os._Environ[str] | dict[str, str]") -> None:
     """Give each NAME whose NAME_FILE is set the content of that file, unless NAME is set itself."""
-    names = (
-        "DATABASE_URL REDIS_URL SECRET_KEY FIELD_KEYS DATA_DIR ALLOWED_NETWORKS ALLOWED_HOSTS DEBUG EMAIL_URL METRICS_TOKEN"
-    ).split()
+    names = [
+        "DATABASE_URL",
+        "REDIS_URL",
+        "SECRET_KEY",
+        "FIELD_KEYS",
+        "DATA_DIR",
+        "ALLOWED_NETWORKS",
+        "ALLOWED_HOSTS",
+        "DEBUG",
+        "EMAIL_URL",
+        "METRICS_TOKEN",
+    ]
     for name in names:
         path = environment.get(f"{name}_FILE")
         if not path or environment.get(name):
@@ -236,9 +245,7 @@ UNFOLD = {
     "SITE_TITLE": "Identity checks",
     "SITE_HEADER": "Identity checks",
     "SITE_SYMBOL": "verified_user",
-    "SITE_FAVICONS": [
-        {"rel": "icon", "type": "image/svg+xml", "href": "cii_project.console.site.favicon"}
-    ],
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "cii_project.console.site.favicon"}],
     "STYLES": ["cii_project.console.site.stylesheet"],
     "SIDEBAR": {"navigation": "cii_project.console.site.navigation"},
     "COLORS": {

@@ -12,7 +12,7 @@ if url := os.environ.get("TEST_DATABASE_URL"):
 if url := os.environ.get("TEST_REDIS_URL"):
     os.environ["REDIS_URL"] = url
 
-from cii_project.settings import *  # noqa: E402, F403
+from cii_project.settings import *  # noqa: F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"

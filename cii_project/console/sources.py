@@ -12,6 +12,7 @@ from django.urls import path
 from checks.accounts import ImportRefused, Rejected, import_accounts
 from checks.models import Account, Import, Source, SourceKind
 from checks.records import FIELDS
+from cii_project.columns import Columns
 from cii_project.console.base import ADDITION, CHANGE, ConsoleView, link, record
 from integrations.sources import SOURCES, SourceError, detect, peekable
 
@@ -47,6 +48,8 @@ class Report:
 
     done: Import | None = None
     refused: str = ""
+    # What of the file's columns nobody read, as a sentence.
+    ignored: str = ""
     problems: list[tuple[int, str, str, str]] = field(default_factory=list)
 
     def add(self, rejected: Rejected) -> None:
@@ -175,13 +178,13 @@ class Sources(ConsoleView):
 
 
 def _import(source: Source, given: dict[str, Any]) -> Report:
-    report = Report()
+    report, columns = Report(), Columns()
     upload = given["file"]
     try:
         stream = peekable(cast(BinaryIO, upload.file))
         reader = SOURCES[given["format"]] if given["format"] else detect(upload.name, stream)
         report.done = import_accounts(
-            reader.read(stream, given["mapping"]),
+            columns.of(reader.read(stream, given["mapping"])),
             source=source,
             full=given["full"],
             force=given["force"],
@@ -191,6 +194,7 @@ def _import(source: Source, given: dict[str, Any]) -> Report:
         )
     except (SourceError, ImportRefused) as error:
         report.refused = str(error)
+    report.ignored = columns.note()
     return report
 
 

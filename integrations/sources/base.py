@@ -35,6 +35,8 @@ class FileSource:
     extensions: ClassVar[tuple[str, ...]]
     # Which of a file's bytes, blanks and byte order mark aside, come first; empty: any other.
     first_bytes: ClassVar[bytes] = b""
+    # What the number of a record counts.
+    unit: ClassVar[str] = "line"
 
     def read(self, stream: BinaryIO, mapping: Mapping[str, str] | None = None) -> Iterator[Read]:
         """Yield the records of a file in order, holding one at a time.

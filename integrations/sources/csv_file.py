@@ -45,7 +45,7 @@ def _rows(lines: Iterator[str], mapping: Mapping[str, str] | None) -> Iterator[R
             break
         blank += 1
     else:
-        return
+        raise SourceError("the file is empty; it needs a header row with a column 'login'")
     reader = csv.reader(chain([first], lines), delimiter=delimiter_of(first), strict=True)
     fields = _fields(_header(reader), mapping)
     width = len(fields)

@@ -25,12 +25,13 @@ class JsonArray(FileSource):
     label: ClassVar[str] = "JSON array"
     extensions: ClassVar[tuple[str, ...]] = (".json",)
     first_bytes: ClassVar[bytes] = b"["
+    unit: ClassVar[str] = "record"
 
     def read(self, stream: BinaryIO, mapping: Mapping[str, str] | None = None) -> Iterator[Read]:
         buffer = peekable(stream)
         start = beginning(buffer)
         if not start:
-            return
+            raise SourceError("the file is empty; an array without records is []")
         if start[:1] != b"[":
             raise SourceError("the file is no JSON array: it does not begin with '['; see --format")
         if buffer.peek(3).startswith(BYTE_ORDER_MARK):

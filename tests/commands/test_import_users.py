@@ -70,15 +70,70 @@ def test_some_bad_rows_exit_1_and_are_told_by_line_column_value_and_expectation(
     lines = ran.err.splitlines()
     assert lines[0].startswith("line 2, column status: 'asleep'; expected a status: active, staged")
     assert lines[1].startswith("line 2, column created_at: 'soon'; expected an ISO 8601 date or time")
-    assert lines[2] == "line 5, column login: 'ANN2'; expected a login of its own: line 4 has it already"
+    assert (
+        lines[2] == "line 5, column login: 'ANN2'; expected a login of its own; the one at 4 has it already"
+    )
     assert lines[3] == "line 6, column row: 'c,x'; expected a row of 3 cells like the header (it has 2)"
     assert set(Account.objects.values_list("login", flat=True)) == {"bob", "ann2"}
 
 
 def test_only_the_first_bad_rows_are_printed(run: Any) -> None:
-    ran = run("login,status\n" + "".join(f"u{i},?\n" for i in range(25)))
+    ran = run("login,status\nann,active\n" + "".join(f"u{i},?\n" for i in range(25)))
     assert ran.err.count("column status") == 10
-    assert "… and 15 more; --rejects FILE writes them all" in ran.err
+    assert "… and 15 more\nall 25 rejected records are in users.rejects.csv\n" in ran.err
+
+
+def test_the_bad_rows_go_to_a_file_of_their_own_without_being_asked(run: Any, tmp_path: Path) -> None:
+    assert run(GOOD).code == 0
+    assert not list(tmp_path.glob("*.rejects.*"))
+    run(BAD)
+    path = tmp_path / "users.rejects.csv"
+    assert len(path.read_text().splitlines()) == 4
+    assert path.stat().st_mode & 0o777 == 0o600
+    run('{"login": "a"}\n{"login": 7.5}\n', name="-".join("ab") + ".jsonl")
+    assert json.loads((tmp_path / "a-b.rejects.jsonl").read_text())["line"] == 2
+
+
+def test_a_folder_that_takes_no_such_file_does_not_stop_the_import(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "users.rejects.csv").mkdir()
+    ran = run(BAD)
+    assert (ran.code, "2 new" in ran.out) == (1, True)
+    assert "users.rejects.csv: Is a directory; --rejects FILE writes the bad records elsewhere" in ran.err
+    assert "rejected records are in" not in ran.err
+
+
+def test_where_no_record_is_good_nothing_changes_and_that_is_a_failure(run: Any) -> None:
+    run(GOOD)
+    ran = run('{"name": "ann"}\n{"name": "bob"}\n', "--full", "--force", name="u.jsonl")
+    assert ran.code == 2
+    assert "u.jsonl: all 2 records are bad; nothing was changed" in ran.err
+    assert "all 2 rejected records are in u.rejects.jsonl" in ran.err
+    assert not Account.objects.filter(status="deleted").exists()
+
+
+def test_a_misspelt_column_is_told_with_what_it_was_meant_to_be(run: Any) -> None:
+    ran = run("login,staus,Create At,badge,\nann,active,2026-01-01,7,\n")
+    assert ran.code == 0
+    (note,) = ran.err.splitlines()
+    assert note.startswith(
+        "Ignored, since they are no fields: staus (did you mean status?), create_at (did you mean created_at?), badge."
+        " The fields are: login, email,"
+    )
+    assert note.endswith("--map FIELD=NAME reads one from another name.")
+    ran = run('{"login": "a"}\n{"login": "b", "mfaenabled": true}\n', name="u.jsonl")
+    assert "mfaenabled (did you mean mfa_enabled?)" in ran.err
+
+
+def test_a_column_that_is_read_under_another_name_is_no_slip(run: Any) -> None:
+    assert run("UserName,login\nann,7\n", "--map", "login=UserName").err == ""
+    assert run('{"UserName": "ann", "login": 7}\n', "--map", "login=UserName", name="u.jsonl").err == ""
+
+
+def test_records_of_an_array_are_told_by_their_place(run: Any) -> None:
+    ran = run('[{"login": "a"},\n\n{"login": "a"}]', name="u.json")
+    assert ran.err.startswith(
+        "record 2, column login: 'a'; expected a login of its own; the one at 1 has it already"
+    )
 
 
 def test_rejected_csv_rows_are_written_as_they_came_and_can_be_mended(run: Any, tmp_path: Path) -> None:
@@ -143,6 +198,7 @@ def test_foreign_headers_from_options_and_a_map_file(run: Any, tmp_path: Path) -
     [
         (None, (), "users.csv: No such file or directory"),
         ("name\na\n", (), "no column 'login'"),
+        ("", (), "the file is empty; it needs a header row"),
         (b"\xff\xfel", (), "UTF-16"),
         (GOOD, ("--map", "login"), "expected FIELD=NAME"),
         (GOOD, ("--map", "logn=x"), "there is no field 'logn' to map"),

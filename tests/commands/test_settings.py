@@ -15,7 +15,15 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize(
     ("word", "meant"),
-    [("", False), ("0", False), ("False", False), ("off", False), ("1", True), (" TRUE ", True), ("yes", True)],
+    [
+        ("", False),
+        ("0", False),
+        ("False", False),
+        ("off", False),
+        ("1", True),
+        (" TRUE ", True),
+        ("yes", True),
+    ],
 )
 def test_a_flag_is_a_plain_word(monkeypatch: pytest.MonkeyPatch, word: str, meant: bool) -> None:
     monkeypatch.setenv("SECURE_COOKIES", word)

@@ -88,3 +88,10 @@ def test_a_viewer_sees_the_sources_but_imports_nothing():
     assert 'type="file"' not in text(client.get(URL))
     assert upload(GOOD, client=client).status_code == 403
     assert not Source.objects.exists()
+
+
+def test_a_misspelt_column_is_told():
+    client = client_of("Operator")
+    page = text(upload(b"login,staus\nann,active\n", client=client))
+    assert "Ignored, since they are no fields: staus (did you mean status?)." in page
+    assert "Ignored" not in text(upload(GOOD, slug="entra", client=client))

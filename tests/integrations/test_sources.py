@@ -95,10 +95,16 @@ def test_bytes_that_are_no_utf_8_reach_their_record_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "data"), [("csv", ""), ("csv", "\n\n"), ("csv", "login\n"), ("jsonl", "\n"), ("json", "[]")]
+    ("kind", "data"), [("csv", "login\n"), ("jsonl", ""), ("jsonl", "\n"), ("json", "[]")]
 )
-def test_an_empty_file_has_no_records(kind: str, data: str) -> None:
+def test_a_file_may_hold_no_records(kind: str, data: str) -> None:
     assert read(kind, data) == []
+
+
+@pytest.mark.parametrize(("kind", "data"), [("csv", ""), ("csv", "\n\n"), ("json", ""), ("json", " ")])
+def test_an_empty_file_is_no_file_of_records(kind: str, data: str) -> None:
+    with pytest.raises(SourceError, match="the file is empty"):
+        read(kind, data)
 
 
 def test_the_stream_stays_open_for_whoever_opened_it() -> None:

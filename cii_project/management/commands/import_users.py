@@ -16,7 +16,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from checks.accounts import Import, ImportRefused, import_accounts
 from checks.models import Source, SourceKind
 from checks.records import FIELDS
-from cii_project.rejects import Rejects, writer_of
+from cii_project.columns import Columns
+from cii_project.rejects import Rejects, RejectsFile
 from integrations.sources import SOURCES, SourceError, detect, peekable
 
 PARTIAL, FAILED = 1, 2
@@ -25,7 +26,8 @@ EPILOG = """\
 exit codes:
   0  every record was taken
   1  some records were rejected, the others were taken
-  2  nothing was changed: bad usage, unreadable file, --strict met a bad record, --full would delete too much
+  2  nothing was changed: bad usage, unreadable file, every record bad, --strict met a bad one,
+     --full would delete too much
 
 examples:
   manage.py import_users okta.csv --source okta --provider OKTA
@@ -65,10 +67,16 @@ class Command(BaseCommand):
         add("--full", action="store_true", help="mark accounts that the file lacks as deleted")
         add("--force", action="store_true", help="let --full delete over 20 %% of the source's accounts")
         add("--strict", action="store_true", help="change nothing if any record is bad")
-        add("--rejects", metavar="FILE", help="write the bad records there (CSV for CSV, else JSON Lines)")
+        add(
+            "--rejects",
+            metavar="FILE",
+            help="write the bad records there, CSV for CSV, else JSON Lines "
+            "(default, if there are any: NAME.rejects.csv or .jsonl in the current folder)",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         path, rejects_path = options["file"], options["rejects"]
+        columns = Columns()
         mapping = mapping_of(options["map"], options["map_file"])
         if rejects_path and path != "-" and Path(rejects_path).resolve() == Path(path).resolve():
             raise CommandError("--rejects would overwrite the file itself", returncode=FAILED)
@@ -77,7 +85,7 @@ class Command(BaseCommand):
         if new:
             source.save()
         try:
-            done, rejects = self._import(source, mapping, options)
+            done = self._import(source, mapping, columns, options)
         except BaseException as error:
             if new:
                 source.delete()
@@ -90,23 +98,28 @@ class Command(BaseCommand):
             raise
         Source.objects.filter(pk=source.pk).update(**given)
         self.stdout.write(summary(done))
+        if note := columns.note():
+            self.stderr.write(note + " --map FIELD=NAME reads one from another name.")
         if done.rejected:
-            rejects.say_the_rest(rejects_path)
             sys.exit(PARTIAL)
 
     def _import(
-        self, source: Source, mapping: dict[str, str], options: Mapping[str, Any]
-    ) -> tuple[Import, Rejects]:
+        self, source: Source, mapping: dict[str, str], columns: Columns, options: Mapping[str, Any]
+    ) -> Import:
         path = options["file"]
         with ExitStack() as stack:
             stream = peekable(stack.enter_context(opened(path)))
             reader = SOURCES[options["format"]] if options["format"] else detect(path, stream)
-            write = stack.enter_context(
-                writer_of(options["rejects"], as_csv=reader.slug == "csv", names=mapping)
+            file = RejectsFile(
+                options["rejects"],
+                stem=Path(path).name if path != "-" else source.slug,
+                as_csv=reader.slug == "csv",
+                names=mapping,
+                say=self.stderr.write,
             )
-            rejects = Rejects(self.stderr.write, write)
-            done = import_accounts(
-                reader.read(stream, mapping),
+            rejects = stack.enter_context(Rejects(self.stderr.write, stack.enter_context(file), reader.unit))
+            return import_accounts(
+                columns.of(reader.read(stream, mapping)),
                 source=source,
                 full=options["full"],
                 force=options["force"],
@@ -115,7 +128,6 @@ class Command(BaseCommand):
                 on_reject=rejects.add,
                 file_name=Path(path).name,
             )
-        return done, rejects
 
 
 def summary(done: Import) -> str:

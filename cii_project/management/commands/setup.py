@@ -40,8 +40,8 @@ def make_room() -> None:
     """The data folder and SQLite's file, the owner's alone: it holds people's data. SQLite makes no folder."""
     try:
         settings.DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
-        database = connection.settings_dict["NAME"]
-        if connection.vendor == "sqlite" and not connection.is_in_memory_db():
+        database = str(connection.settings_dict["NAME"])
+        if connection.vendor == "sqlite" and "memory" not in database:
             Path(database).touch(mode=0o600)
     except OSError as error:
         raise CommandError(
