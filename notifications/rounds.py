@@ -8,7 +8,7 @@ Only runs that have ended count, so nothing can still be written behind a cursor
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from django.db.models import Exists, Max, OuterRef, Q, QuerySet
@@ -18,6 +18,7 @@ from notifications import planning, schedule
 from notifications.models import Audience, Cadence, Configuration, Subscription
 
 MONDAY = 0
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # A digest waits for the daily run of its time, but not for ever.
 PATIENCE = timedelta(hours=1)
 
@@ -87,9 +88,9 @@ def due(now: datetime) -> list[Round]:
     """The rounds that have something to do or, for a digest or reminder, whose time has come."""
     found = Subscription.objects.select_related("check_ref", "integration").order_by("id")
     taking_part = [each for each in found if _takes_part(each)]
-    ended = last_ended()
-    if not taking_part or ended is None:
+    if not taking_part:
         return []
+    ended = last_ended() or EPOCH
     oldest = min(min(each.told_until, each.resolved_until) for each in taking_part)
     starts = [run.started_at for run in _runs(oldest, ended, notify=False).only("started_at")]
     clock = _Clock(now)

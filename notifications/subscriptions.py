@@ -1,7 +1,7 @@
 """Which targets a check tells, of whom, when, and of what: one place for each change."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -13,9 +13,8 @@ from integrations import targets
 from integrations.models import Integration
 from notifications import audit, choosing, digests, planning
 from notifications.models import Audience, Cadence, Subscription
-from notifications.rounds import last_ended
+from notifications.rounds import EPOCH, last_ended
 
-LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 LONGEST_DAYS = 365
 
 
@@ -140,5 +139,5 @@ def _from_now_on() -> dict[str, datetime]:
     """The cursors of one who is told nothing old: what ended runs have found lies behind them."""
     live = Run.objects.filter(state=Run.State.RUNNING).exists()
     # While a run is under way, what it finds is new, also what it has written already.
-    until = (last_ended() or LONG_AGO) if live else timezone.now()
+    until = (last_ended() or EPOCH) if live else timezone.now()
     return {"since": until, "told_until": until, "resolved_until": until, "slot": timezone.now()}
