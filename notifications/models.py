@@ -55,6 +55,11 @@ class Configuration(models.Model):
     def __str__(self) -> str:
         return self.tenant_name or str(self.tenant_id)
 
+    def clean(self) -> None:
+        if (self.quiet_from is None) != (self.quiet_until is None):
+            empty = "quiet_from" if self.quiet_from is None else "quiet_until"
+            raise ValidationError({empty: "Give both times of the quiet hours, or neither."})
+
     @classmethod
     def load(cls) -> "Configuration":
         """The one row, made with defaults where it does not exist yet."""

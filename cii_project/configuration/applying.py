@@ -22,10 +22,16 @@ from integrations.targets.base import InvalidDocument
 from notifications import services as notification_services
 from notifications.messages import MessageError
 from notifications.models import Audience, Configuration, MessageTemplate, Subscription
+from notifications.subscriptions import OPTIONS
 
 SECTIONS = ("installation", "schedule", "integrations", "checks")
 INSTALLATION = ("base_url", "account", "region", "tenant_name", "max_users_per_event")
-SCHEDULE = {"time": "run_time", "zone": "run_zone"}
+SCHEDULE = {
+    "time": "run_time",
+    "zone": "run_zone",
+    "quiet_from": "quiet_from",
+    "quiet_until": "quiet_until",
+}
 # What every kind has; the other keys of an integration are its kind's own document.
 COMMON = ("name", "kind", "description", "owner_email", "limits", "state")
 STATES = ("active", "paused", "disabled")
@@ -47,6 +53,16 @@ class Report:
 
     changes: list[str] = field(default_factory=list)
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """One item of a check's ``targets``; ``path`` is where it stands in the file."""
+
+    integration: Integration
+    audience: str
+    options: dict[str, Any]
+    path: str
 
 
 class _DryRun(Exception):
@@ -137,13 +153,17 @@ class _Applying:
         for name, (path, value) in named.items():
             model_field = Configuration._meta.get_field(name)
             try:
-                cleaned = model_field.clean("" if value is None else value, row)  # type: ignore[union-attr]
+                empty = None if model_field.null else ""
+                cleaned = model_field.clean(empty if value is None else value, row)  # type: ignore[union-attr]
             except ValidationError as error:
                 self.problems.add(path, " ".join(error.messages))
                 continue
             if cleaned != getattr(row, name):
                 changed[name] = cleaned
                 self.report.changes.append(f"{path}: {value}")
+        hours = {name: changed.get(name, getattr(row, name)) for name in ("quiet_from", "quiet_until")}
+        if (hours["quiet_from"] is None) != (hours["quiet_until"] is None):
+            self.problems.add("schedule", "Give both quiet_from and quiet_until, or null for both.")
         if changed.keys() & set(SCHEDULE.values()):
             at, zone = changed.pop("run_time", row.run_time), changed.pop("run_zone", row.run_zone)
             notification_services.update_schedule(at, zone)
@@ -254,37 +274,44 @@ class _Applying:
             self.problems.add(path, "Write a list of integrations' names; [] for none.")
             return
         before = len(self.problems.found)
-        wanted: dict[tuple[int, str], Integration] = {}
+        wanted: dict[tuple[int, str], _Target] = {}
         for place, item in enumerate(items):
             target = self._target(item, f"{path}[{place}]")
             if target:
-                wanted[(target[0].pk, target[1])] = target[0]
+                wanted[(target.integration.pk, target.audience)] = target
         if len(self.problems.found) > before:
             return
         current = {
-            (row.integration_id, row.audience): row.integration
-            for row in Subscription.objects.filter(check_ref=check).select_related("integration")
+            (row.integration_id, row.audience): row
+            for row in Subscription.objects.filter(check_ref=check).select_related("integration", "check_ref")
         }
+        for key, target in wanted.items():
+            with self._errors_at(target.path):
+                self._told(check, target, current.get(key))
         with self._errors_at(path):
-            for key, integration in wanted.items():
-                if key not in current:
-                    notification_services.subscribe(check, integration, key[1])
-                    self.report.changes.append(f"check {check.slug}: target {integration.name} on ({key[1]})")
-            for key, integration in current.items():
+            for key, row in current.items():
                 if key not in wanted:
-                    notification_services.unsubscribe(check, integration, key[1])
-                    self.report.changes.append(
-                        f"check {check.slug}: target {integration.name} off ({key[1]})"
-                    )
+                    notification_services.unsubscribe(check, row.integration, row.audience)
+                    name = row.integration.name
+                    self.report.changes.append(f"check {check.slug}: target {name} off ({row.audience})")
 
-    def _target(self, item: Any, path: str) -> tuple[Integration, str] | None:
-        """A name, or ``{name, audience}``."""
+    def _told(self, check: Check, target: "_Target", row: Subscription | None) -> None:
+        """Enable the target; options that are not named stay as they are."""
+        name = f"check {check.slug}: target {target.integration.name}"
+        if row is None:
+            row = notification_services.subscribe(check, target.integration, target.audience)
+            self.report.changes.append(f"{name} on ({target.audience})")
+        if notification_services.change_subscription(row, **target.options):
+            self.report.changes.append(f"{name} ({target.audience}): {', '.join(sorted(target.options))}")
+
+    def _target(self, item: Any, path: str) -> "_Target | None":
+        """A name, or ``{name, audience, filter, cadence …}``."""
         if isinstance(item, str):
             item = {"name": item}
         if not isinstance(item, dict) or not isinstance(item.get("name"), str):
             self.problems.add(path, "Write an integration's name, or {name: …, audience: …}.")
             return None
-        self._known_keys(item, path, ("name", "audience"))
+        self._known_keys(item, path, ("name", "audience", *OPTIONS))
         name, audience = item["name"], item.get("audience", Audience.LIST.value)
         if name.casefold() in self.broken:
             return None
@@ -301,7 +328,8 @@ class _Applying:
                 path, f"{name} can be told of: {', '.join(possible)}. {one_of(audience, possible)}"
             )
             return None
-        return integration, audience
+        options = {key: item[key] for key in OPTIONS if key in item}
+        return _Target(integration, audience, options, path)
 
     def _messages(self, check: Check, kinds: dict[str, Any], path: str) -> None:
         """``messages: {webhook: "text"}`` or ``{webhook: {list: "text", user: null}}``; null: the default."""

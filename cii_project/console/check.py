@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from checks.explanations import description, recommended_actions
 from checks.models import CheckResult
-from cii_project.console import check_exclusions, check_settings, check_targets
+from cii_project.console import check_exclusions, check_options, check_settings, check_targets
 from cii_project.console.check_failing import (
     AGES,
     GROUPS,
@@ -133,4 +133,5 @@ urlpatterns = [
     *check_settings.urlpatterns,
     *check_exclusions.urlpatterns,
     *check_targets.urlpatterns,
+    *check_options.urlpatterns,
 ]

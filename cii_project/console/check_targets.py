@@ -13,8 +13,9 @@ from cii_project.console.base import ConsoleView, Role
 from cii_project.console.runs_progress import title_of
 from integrations import targets as kinds
 from integrations.models import Integration
-from notifications.models import Audience, Subscription
-from notifications.services import send_current, subscribe, unsubscribe
+from notifications import choosing
+from notifications.models import Audience, Cadence, Subscription
+from notifications.services import send_current, subscribe, telling_of, unsubscribe
 
 AUDIENCE_LABELS = {
     Audience.LIST: "the list of users",
@@ -25,11 +26,12 @@ AUDIENCE_LABELS = {
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One checkbox: one audience of one target."""
+    """One checkbox: one audience of one target. ``said``: what narrows it, in words."""
 
     audience: str
     label: str
     ticked: bool
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +61,35 @@ def label_of_kind(kind: str) -> str:
 
 def target_choices(check: Check) -> list[TargetChoice]:
     """Every target with its checkboxes. Two queries."""
-    ticked = set(Subscription.objects.filter(check_ref=check).values_list("integration_id", "audience"))
+    ticked = {(one.integration_id, one.audience): one for one in Subscription.objects.filter(check_ref=check)}
     return [
         TargetChoice(
             one,
             label_of_kind(one.kind),
-            [
-                Option(audience, AUDIENCE_LABELS[Audience(audience)], (one.id, audience) in ticked)
-                for audience in audiences_of(one.kind)
-            ],
+            [_option(audience, ticked.get((one.id, audience))) for audience in audiences_of(one.kind)],
         )
         for one in Integration.objects.all()
     ]
+
+
+def _option(audience: str, subscription: Subscription | None) -> Option:
+    said = options_said(subscription) if subscription else ""
+    return Option(audience, AUDIENCE_LABELS[Audience(audience)], subscription is not None, said)
+
+
+def options_said(subscription: Subscription) -> str:
+    """What differs from “all, after each run”, in words."""
+    parts = [choosing.said(subscription.filter)]
+    if subscription.cadence != Cadence.IMMEDIATELY:
+        parts.append(str(Cadence(subscription.cadence).label).lower())
+    if subscription.after_days:
+        parts.append(f"still failing after {subscription.after_days} d")
+    if subscription.remind_days:
+        parts.append(f"reminded every {subscription.remind_days} d")
+    if subscription.resolved:
+        parts.append("also when it is over")
+    text = "; ".join(part for part in parts if part)
+    return text[:1].upper() + text[1:]
 
 
 class TargetToggle(ConsoleView):
@@ -124,11 +143,15 @@ class SendCurrent(ConsoleView):
     @staticmethod
     def _context(slug: str, integration_id: int) -> dict[str, Any]:
         check = get_object_or_404(Check, slug=slug)
+        integration = get_object_or_404(Integration, id=integration_id)
+        failing = Finding.objects.filter(check_ref=check, resolved_at__isnull=True)
+        chosen = telling_of(check, integration).filter
         return {
             "check": check,
             "title": title_of(slug),
-            "integration": get_object_or_404(Integration, id=integration_id),
-            "count": Finding.objects.filter(check_ref=check, resolved_at__isnull=True).count(),
+            "integration": integration,
+            "only": choosing.said(chosen),
+            "count": choosing.narrow(failing, chosen, check).count(),
         }
 
 

@@ -43,6 +43,8 @@ class SettingsForm(forms.ModelForm):
         fields = [
             "run_time",
             "run_zone",
+            "quiet_from",
+            "quiet_until",
             "max_users_per_event",
             "attempt_retention_days",
             "payload_retention_days",
@@ -53,6 +55,8 @@ class SettingsForm(forms.ModelForm):
         ]
         labels = {
             "run_time": "Daily run at",
+            "quiet_from": "From",
+            "quiet_until": "Until",
             "max_users_per_event": "Users in one event, at most",
             "attempt_retention_days": "Keep attempts for (days)",
             "payload_retention_days": "Keep payloads for (days)",
@@ -61,16 +65,22 @@ class SettingsForm(forms.ModelForm):
         }
         help_texts = {
             "run_time": "",
+            "quiet_from": "Nobody is written to in person then; what is due goes when they end.",
+            "quiet_until": "In the same zone. Both empty: no quiet hours.",
             "max_users_per_event": "A longer list is split into several events; nothing is cut.",
             "payload_retention_days": "After that a delivery can no longer be replayed.",
             "account": "Twelve digits; the “account” of each event.",
             "region": "The “region” of each event.",
         }
-        widgets = {"run_time": forms.TimeInput(attrs={"type": "time"}, format="%H:%M")}
+        widgets = {
+            name: forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
+            for name in ("run_time", "quiet_from", "quiet_until")
+        }
 
 
 SECTIONS = (
     ("Daily run", ("run_time", "run_zone")),
+    ("Quiet hours", ("quiet_from", "quiet_until")),
     ("Identity in events", ("tenant_name", "base_url", "account", "region")),
     ("Limits", ("max_users_per_event", "attempt_retention_days", "payload_retention_days")),
 )
