@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 
 from checks.check_settings import clean_tags
-from checks.models import Check, Finding, UserType
+from checks.models import Check, Finding, User, UserType
 
 # From the least to the worst.
 SEVERITIES = ("low", "medium", "high", "critical")
@@ -117,6 +117,17 @@ def by_user(chosen: Filter) -> Q:
 def narrow(findings: QuerySet[Finding], chosen: Filter, check: Check) -> QuerySet[Finding]:
     """Those of a check's findings that the filter lets through."""
     return findings.none() if refusal(chosen, check) else findings.filter(by_user(chosen))
+
+
+def admits(chosen: Filter, check: Check, user: User) -> bool:
+    """The same for one user in hand."""
+    if refusal(chosen, check):
+        return False
+    departments = {name.casefold() for name in chosen.get("departments", ())}
+    types = chosen.get("user_types", ())
+    return (not departments or user.department.casefold() in departments) and (
+        not types or user.user_type in types
+    )
 
 
 def said(chosen: Filter) -> str:

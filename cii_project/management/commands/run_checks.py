@@ -5,10 +5,12 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import IO, Any, cast
 
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -17,9 +19,11 @@ from checks.catalogue import CATALOGUE
 from checks.models import Run
 from cii_project.configuration.reading import one_of
 from notifications import services as notification_services
+from notifications.forecast import forecast
 
 COLUMNS = ("check", "evaluated", "failing", "new", "resolved", "unknown", "duration_ms", "error")
 Row = dict[str, Any]
+NAMED = 5  # users named in a table; JSON has all
 
 
 @contextmanager
@@ -50,6 +54,24 @@ def table_of(rows: Sequence[Row]) -> Table:
     return table
 
 
+def table_of_who(expected: Sequence[Row]) -> Table:
+    table = Table("target", "to", "checks", "about", "when", "not told")
+    for each in expected:
+        users = each["users"]
+        about = ", ".join(users[:NAMED]) + (f" and {len(users) - NAMED:,} more" if len(users) > NAMED else "")
+        left_out = f"{each['left_out']:,} left out by the filter" if each["left_out"] else ""
+        cells = (
+            each["target"],
+            each["recipient"] or each["audience"],
+            ", ".join(each["checks"]),
+            about,
+            each["when"],
+            each["skipped"] or left_out,
+        )
+        table.add_row(*(escape(cell) for cell in cells))
+    return table
+
+
 class Command(BaseCommand):
     help = (
         "Evaluate all enabled checks, or those named, and plan their notifications. "
@@ -60,6 +82,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("slugs", nargs="*", metavar="CHECK")
         parser.add_argument("--dry-run", action="store_true", help="count only: no finding, no event")
+        parser.add_argument(
+            "--who", action="store_true", help="with --dry-run: list who would be told what, and when"
+        )
         parser.add_argument("--no-notify", action="store_true", help="record findings, notify nobody of them")
         parser.add_argument("--format", choices=("table", "json"), default="table")
 
@@ -68,9 +93,13 @@ class Command(BaseCommand):
         for slug in slugs:
             if slug not in CATALOGUE:
                 raise CommandError(f"There is no check {slug}. {one_of(slug, CATALOGUE)}", returncode=2)
+        if options["who"] and not options["dry_run"]:
+            raise CommandError("--who goes with --dry-run: a run itself tells them.", returncode=2)
         if options["dry_run"]:
             state, rows = "dry-run", self._preview(slugs)
             document: Row = {"run": None, "state": state, "checks": rows}
+            if options["who"]:
+                document["who"] = [asdict(each) for each in forecast(slugs)]
         else:
             run = self._run(slugs, notify=not options["no_notify"])
             state, rows = run.state, rows_of_run(run)
@@ -116,6 +145,8 @@ class Command(BaseCommand):
             return
         console = Console(file=cast("IO[str]", self.stdout), width=None if sys.stdout.isatty() else 120)
         console.print(table_of(rows))
+        if "who" in document:
+            console.print(table_of_who(document["who"]))
         totals = {name: sum(row[name] for row in rows) for name in ("failing", "new", "resolved")}
         self.stdout.write(
             f"{len(rows)} checks: {totals['failing']} failing, {totals['new']} new, {totals['resolved']} resolved."
