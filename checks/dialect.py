@@ -53,10 +53,13 @@ def lock_accounts(cursor: CursorWrapper) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
 
 
-def analyze(cursor: CursorWrapper, table: str) -> None:
-    """Tell PostgreSQL's planner what a table holds that was filled just now."""
+def analyze(cursor: CursorWrapper, table: str, *columns: str) -> None:
+    """Tell PostgreSQL's planner what a table holds that was filled just now.
+
+    ``columns``: those that a statement joins or filters by. All of sixty cost as much as the statement.
+    """
     if is_postgres():
-        cursor.execute(f"ANALYZE {table}")
+        cursor.execute(f"ANALYZE {table} ({', '.join(columns)})" if columns else f"ANALYZE {table}")
 
 
 @contextmanager

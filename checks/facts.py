@@ -224,7 +224,7 @@ def refresh(touched: str) -> None:
         ):
             schema = "" if dialect.is_postgres() else "temp."
             cursor.execute(f"CREATE UNIQUE INDEX {schema}user_facts_id ON user_facts (user_id)")
-            dialect.analyze(cursor, "user_facts")
+            dialect.analyze(cursor, "user_facts", "user_id")
             _write(cursor)
         _share_devices(cursor, touched)
 
@@ -316,7 +316,7 @@ def _update_differing(cursor: CursorWrapper, values: dict[str, str], source: str
         "user_changes",
         f"AS SELECT u.id AS user_id, {inner} FROM {source} JOIN checks_user u ON {join} WHERE {pairs}",
     ):
-        dialect.analyze(cursor, "user_changes")
+        dialect.analyze(cursor, "user_changes", "user_id")
         sets = ", ".join(f"{column} = c.{column}" for column in values)
         cursor.execute(f"UPDATE checks_user SET {sets} FROM user_changes c WHERE checks_user.id = c.user_id")
 

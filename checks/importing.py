@@ -22,6 +22,7 @@ from checks.models import Import, Source
 from checks.staging import STAGED, Counts, OnReject, Staging, one_go, staging_tables
 
 BATCH = 2_000
+KEYS = ("login_key", "email_key", "employee_key", "manager_key", "owner_key")
 # A full import may delete this share of the source's live accounts without being forced.
 DELETABLE_SHARE = 0.20
 
@@ -116,7 +117,8 @@ def _apply(
 ) -> Import:
     dialect.lock_accounts(cursor)
     _refuse_if_overtaken(source)
-    for table in ("staged_accounts", "seen_logins", "staged_devices", "staged_forwards"):
+    dialect.analyze(cursor, "staged_accounts", "account_id", "login_key")
+    for table in ("seen_logins", "staged_devices", "staged_forwards"):
         dialect.analyze(cursor, table)
     if full:
         _refuse_to_delete_many(cursor, source, force=force)
@@ -205,7 +207,7 @@ def _insert_new(cursor: CursorWrapper, source: Source, done: Import) -> int:
     )
     created = int(cursor.rowcount)
     if created >= BATCH:
-        dialect.analyze(cursor, "checks_account")
+        dialect.analyze(cursor, "checks_account", "source_id", "user_id", "status", *KEYS)
     return created
 
 

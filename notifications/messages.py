@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import wraps
+from functools import cache, wraps
 from typing import Any
 
 from liquid import BoundTemplate, Environment, StrictUndefined, Undefined
@@ -276,8 +276,14 @@ def render_or_default(
         try:
             return render(template, data), ""
         except MessageError as error:
-            return render(parse(DEFAULTS[audience]), data), str(error)[:500]
-    return render(parse(DEFAULTS[audience]), data), ""
+            return render(_default(audience), data), str(error)[:500]
+    return render(_default(audience), data), ""
+
+
+@cache
+def _default(audience: str) -> BoundTemplate:
+    """Parsed once: parsing costs twice what rendering does, and a run may write to a hundred thousand people."""
+    return parse(DEFAULTS[audience])
 
 
 def details_of(login_detail: Mapping[str, Any]) -> dict[str, Any]:
