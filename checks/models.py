@@ -11,6 +11,9 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Upper
+
+from checks.indexes import PrefixIndex
 
 
 def short_id() -> str:
@@ -208,10 +211,18 @@ class User(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["name", "id"]),
-            models.Index(fields=["display_name", "id"]),
-            models.Index(fields=["department", "id"]),
-            models.Index(fields=["manager"]),
+            PrefixIndex(Upper("name"), name="user_name_prefix"),
+            PrefixIndex(Upper("display_name"), name="user_display_prefix"),
             models.Index(fields=["shared_with"], condition=Q(shared_with__gt=0), name="user_shared"),
+            # The lists filter by what is rare, in the order of the name; what is common needs no index.
+            models.Index(fields=["name", "id"], condition=Q(admin=True), name="user_admins"),
+            models.Index(fields=["name", "id"], condition=Q(guest=True), name="user_guests"),
+            models.Index(fields=["name", "id"], condition=Q(nhi=True), name="user_nhi"),
+            models.Index(fields=["name", "id"], condition=Q(protected=False), name="user_unprotected"),
+            models.Index(fields=["status", "name", "id"], condition=~Q(status="active"), name="user_status"),
+            models.Index(
+                fields=["user_type", "name", "id"], condition=~Q(user_type="internal"), name="user_type"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -285,8 +296,14 @@ class Account(models.Model):
         constraints = [models.UniqueConstraint(fields=["source", "login_key"], name="account_login")]
         indexes = [
             models.Index(fields=["employee_key"], condition=~Q(employee_key=""), name="account_employee"),
-            models.Index(fields=["email_key"], condition=~Q(email_key=""), name="account_email"),
-            models.Index(fields=["login_key"], name="account_login_key"),
+            # The operator class serves “begins with” beside “equals” (PostgreSQL; others ignore it).
+            models.Index(
+                fields=["email_key"],
+                condition=~Q(email_key=""),
+                name="account_email",
+                opclasses=["varchar_pattern_ops"],
+            ),
+            models.Index(fields=["login_key"], name="account_login_key", opclasses=["varchar_pattern_ops"]),
             models.Index(fields=["manager_key"], condition=~Q(manager_key=""), name="account_manager"),
             models.Index(fields=["owner_key"], condition=~Q(owner_key=""), name="account_owner"),
         ]

@@ -8,6 +8,7 @@ from django.utils import timezone
 from checks.models import Account, Check, Source, User
 from checks.services import exclude_user
 from cii_project.console.users_accounts import factors_of, side_by_side
+from cii_project.console.users_queries import Filters, matching
 from cii_project.models import SavedFilter
 from notifications.models import Event
 from tests.console.checks_world import HTMX, client_of, delivered, fail, judged, said, text, webhook
@@ -23,10 +24,27 @@ def names(query=""):
 def test_the_search_finds_by_the_beginning_of_name_mail_and_login_in_any_case():
     fail("ann@example.com")
     fail("bob@example.com", display_name="Anna Bob")
-    fail("cid@example.com", login="ANNEX")
-    fail("dan@example.com", employee_id="ANN")
+    accounts = (("cid@example.com", {"login": "ANNEX"}), ("dan@example.com", {"employee_id": "ANN"}))
+    for name, known in accounts:
+        fail(name)
+        record(name, **known)
     fail("hannah@example.com")
     assert names("q=ANN") == ["ann@example.com", "Anna Bob", "cid@example.com", "dan@example.com"]
+    for text_written, found in (("annex", ["cid@example.com"]), ("%", []), ("_nn", [])):
+        assert [user.name for user in matching(Filters(q=text_written))] == found
+
+
+def record(name: str, *, login: str = "x", employee_id: str = "") -> None:
+    """An account of the user, as an import writes it."""
+    source = Source.objects.get_or_create(slug="okta", name="Okta")[0]
+    Account.objects.create(
+        source=source,
+        user=User.objects.get(name=name),
+        login=login,
+        login_key=f"{login}".casefold(),
+        employee_id=employee_id,
+        employee_key=employee_id.casefold(),
+    )
 
 
 @pytest.mark.parametrize(

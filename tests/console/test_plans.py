@@ -1,0 +1,110 @@
+"""No list reads a whole table to show fifty rows: PostgreSQL's own plans over ten thousand users."""
+
+import hashlib
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from checks.models import Account, Check, Finding, Run, Source, User
+from checks.services import sync_catalogue
+from cii_project.console.check_failing import Filters as FailingFilters
+from cii_project.console.check_failing import open_findings
+from cii_project.console.users_queries import Filters, called, matching
+
+pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
+COUNT = 10_000
+
+
+def many() -> Run:
+    """Users of whom every fiftieth is rare in one way; every second fails four checks, nobody mfa-bypass."""
+    sync_catalogue()
+    run = Run.objects.create(state="succeeded", trigger="command", finished_at=timezone.now(), settled=True)
+    okta, small = (Source.objects.create(slug=slug, name=slug) for slug in ("okta", "small"))
+    users = User.objects.bulk_create(
+        [
+            User(
+                name=f"{hashlib.sha256(str(n).encode()).hexdigest()[:12]}@example.com",
+                display_name=f"Person {n}",
+                status="suspended" if n % 50 == 1 else "active",
+                user_type="guest" if n % 50 == 2 else "internal",
+                guest=n % 50 == 2,
+                nhi=n % 50 == 3,
+                admin=n % 50 == 4,
+                protected=n % 50 != 5,
+            )
+            for n in range(COUNT)
+        ],
+        batch_size=2000,
+    )
+    accounts = [Account(source=okta, user=user, login_key=f"login{user.pk}") for user in users]
+    accounts += [Account(source=small, user=user, login_key=f"small{user.pk}") for user in users[:20]]
+    Account.objects.bulk_create(accounts, batch_size=2000)
+    checks = Check.objects.filter(slug__in=("no-mfa", "password-age", "inactive-user", "no-manager"))
+    Finding.objects.bulk_create(
+        [
+            Finding(check_ref=check, user=user, opened_at=run.created_at, opened_run=run)
+            for check in checks
+            for user in users[::2]
+        ],
+        batch_size=2000,
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE checks_user, checks_account, checks_finding, checks_source, checks_check")
+    return run
+
+
+# Filters of the list of users → an index of which the plan makes use.
+LIST = [
+    (Filters(), "checks_user_name"),
+    (Filters(status="suspended"), "user_status"),
+    (Filters(type="guest"), "user_type"),
+    (Filters(flag="admin"), "user_admins"),
+    (Filters(flag="guest"), "user_guests"),
+    (Filters(flag="nhi"), "user_nhi"),
+    (Filters(flag="unprotected"), "user_unprotected"),
+    (Filters(flag="protected"), "checks_user_name"),
+    (Filters(flag="admin", status="suspended"), "user_"),
+    (Filters(check="no-mfa"), "checks_user_name"),
+    (Filters(check="mfa-bypass"), "checks_finding"),
+    (Filters(source="okta"), "checks_user_name"),
+    (Filters(source="small"), "checks_account_source"),
+]
+
+
+def test_each_filter_of_the_list_of_users_is_answered_from_an_index():
+    many()
+    wrong = {}
+    for filters, index in LIST:
+        plan = matching(filters).order_by("name", "id")[:51].explain()
+        if index not in plan or "Seq Scan on checks_user" in plan:
+            wrong[filters.query] = plan
+    assert wrong == {}
+
+
+def test_a_search_by_the_beginning_of_a_word_is_answered_from_indexes_in_any_case():
+    many()
+    login = Account.objects.filter(source__slug="okta").order_by("id")[7].login_key
+    for text in ("4B22", "person 1999", login, "no such name"):
+        for queryset in (
+            matching(Filters(q=text)).order_by("name", "id")[:51],
+            open_findings(Check.objects.get(slug="no-mfa"), FailingFilters(search=text)).order_by("-id")[:51],
+        ):
+            plan = queryset.explain()
+            assert "Seq Scan" not in plan, f"{text}:\n{plan}"
+            for index in ("user_name_prefix", "user_display_prefix", "account_login_key", "account_employee"):
+                assert index in plan, f"{text}:\n{plan}"
+    assert list(called(login.upper()))
+
+
+def test_those_who_fail_a_check_are_found_from_an_index_whatever_is_asked():
+    many()
+    check = Check.objects.get(slug="no-mfa")
+    wrong = {}
+    for group in ("", "admin", "guest", "nhi", "person"):
+        for order in ("-id", "user__name", "-user__name"):
+            filters = FailingFilters(group=group)
+            plan = open_findings(check, filters).select_related("user").order_by(order)[:51].explain()
+            if "Seq Scan on checks_finding" in plan:
+                wrong[f"{group} by {order}"] = plan
+    assert wrong == {}
