@@ -51,6 +51,11 @@ class Destination:
     template: BoundTemplate | None
     template_error: str = ""
 
+    @property
+    def users_per_request(self) -> int | None:
+        asked = getattr(self.kind, "users_per_request", None)
+        return asked(self.target) if asked else None
+
 
 @dataclass(frozen=True, slots=True)
 class Made:

@@ -1,25 +1,21 @@
-"""Customised messages: Liquid templates by authors whom nobody needs to trust.
+"""Customised messages: Liquid templates (bounded in integrations/liquid.py), their variables and defaults.
 
-Liquid reaches nothing but the data it is given. What is left to an ill-meant template is size and time,
-and both are bounded here: the source, the output, loops, intermediate values and the wall clock. Markup
-of a destination (Slack's, HTML) is made inert by the kind that renders the message, not here.
+Markup of a destination (Slack's, HTML) is made inert by the kind that renders the message, not here.
 """
 
 import json
-import time
-from collections.abc import Callable, Mapping, Sequence
-from contextvars import ContextVar
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, wraps
+from functools import cache
 from typing import Any
 
-from liquid import BoundTemplate, Environment, StrictUndefined, Undefined
-from liquid.exceptions import LiquidError
+from liquid import BoundTemplate
 
-MAX_SOURCE = 16_384  # characters
-MAX_OUTPUT = 65_536  # bytes
-MAX_VALUE = 1_000_000  # characters or items of one intermediate value
-MAX_SECONDS = 2.0
+from integrations import liquid
+from integrations.liquid import MAX_OUTPUT, MAX_SOURCE, render
+from integrations.liquid import TemplateError as MessageError
+
+__all__ = ["MAX_OUTPUT", "MAX_SOURCE", "MessageError", "check", "parse", "render", "render_or_default"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,81 +81,11 @@ DEFAULTS: Mapping[str, str] = {
 }
 
 
-class MessageError(Exception):
-    """What is wrong with a template, and where: ``line`` and ``column`` from 1, None where unknown."""
-
-    def __init__(self, message: str, line: int | None = None, column: int | None = None) -> None:
-        place = f"Line {line}, column {column}: " if line else ""
-        super().__init__(f"{place}{message}")
-        self.message, self.line, self.column = message, line, column
-
-
 class _Details(dict[str, Any]):
     """Details differ from user to user: one that is missing is empty, also where unknown names are errors."""
 
     def __missing__(self, key: str) -> str:
         return ""
-
-
-# --- The bounded environment ------------------------------------------------------------------------
-_deadline: ContextVar[float] = ContextVar("liquid_deadline", default=float("inf"))
-
-
-class _TooMuch(LiquidError):
-    def __init__(self, message: str) -> None:
-        super().__init__(message, token=None)
-
-
-def _check(value: object) -> None:
-    if time.monotonic() > _deadline.get():
-        raise _TooMuch(f"The template takes longer than {MAX_SECONDS:g} seconds.")
-    if isinstance(value, str | list | tuple | range) and len(value) > MAX_VALUE:
-        raise _TooMuch(f"A value grows beyond {MAX_VALUE:,} characters or items.")
-
-
-def _grown(name: str, args: tuple[Any, ...]) -> int:
-    """How long the result of the two filters that multiply may become."""
-    if name == "replace" and len(args) > 2:
-        text, old, new = (str(part) for part in args[:3])
-        return text.count(old) * len(new)
-    if name == "join" and args:
-        items = args[0] if isinstance(args[0], list | tuple | range) else str(args[0])
-        return len(items) * len(str(args[1]) if len(args) > 1 else " ")
-    return 0
-
-
-def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(function)
-    def guard(*args: Any, **kwargs: Any) -> Any:
-        for value in args:
-            _check(value)
-        if _grown(name, args) > MAX_VALUE:
-            raise _TooMuch(f"A value grows beyond {MAX_VALUE:,} characters.")
-        result = function(*args, **kwargs)
-        _check(result)
-        return result
-
-    return guard
-
-
-class _Bounded(Environment):
-    block_nesting_limit = 15
-    context_depth_limit = 15
-    loop_iteration_limit = 50_000
-    local_namespace_limit = MAX_VALUE
-    output_stream_limit = MAX_OUTPUT
-
-
-def _environment(undefined: type[Undefined]) -> Environment:
-    environment = _Bounded(undefined=undefined)
-    for tag in ("include", "render"):  # there are no other templates
-        del environment.tags[tag]
-    environment.filters = {name: _bounded(name, f) for name, f in environment.filters.items()}
-    return environment
-
-
-_STRICT = _environment(StrictUndefined)
-_LENIENT = _environment(Undefined)
 
 
 # --- Data -------------------------------------------------------------------------------------------
@@ -201,49 +127,9 @@ def sample(audience: str) -> dict[str, Any]:
 
 
 # --- Parse and render -------------------------------------------------------------------------------
-def _located(error: LiquidError) -> MessageError:
-    try:
-        context = error.context()
-    except ValueError:  # the token stands at the very end of the text
-        context = None
-    text = str(error.message or "The template cannot be read.")
-    if not text.endswith("."):
-        text += "."
-    return MessageError(text, context[0], context[1] + 1) if context else MessageError(text)
-
-
-def _place(source: str, index: int) -> tuple[int, int]:
-    line = source.count("\n", 0, index) + 1
-    return line, index - (source.rfind("\n", 0, index) + 1) + 1
-
-
 def parse(text: str) -> BoundTemplate:
     """A template that leaves unknown variables empty. Raises :class:`MessageError`."""
-    return _parse(_LENIENT, text)
-
-
-def _parse(environment: Environment, text: str) -> BoundTemplate:
-    if len(text) > MAX_SOURCE:
-        raise MessageError(f"The message is longer than {MAX_SOURCE:,} characters.")
-    try:
-        return environment.from_string(text)
-    except LiquidError as error:
-        raise _located(error) from error
-    except RecursionError as error:
-        raise MessageError("The template nests too deeply.") from error
-
-
-def render(template: BoundTemplate, data: Mapping[str, Any]) -> str:
-    """The message. Raises :class:`MessageError`, also where it takes too long or grows too large."""
-    token = _deadline.set(time.monotonic() + MAX_SECONDS)
-    try:
-        return str(template.render(**data))
-    except LiquidError as error:
-        raise _located(error) from error
-    except (ArithmeticError, TypeError, ValueError, RecursionError, MemoryError) as error:
-        raise MessageError(f"The template cannot be rendered: {error}.") from error
-    finally:
-        _deadline.reset(token)
+    return liquid.parse(text)
 
 
 def check(text: str, audience: str, data: Mapping[str, Any] | None = None) -> str:
@@ -251,20 +137,8 @@ def check(text: str, audience: str, data: Mapping[str, Any] | None = None) -> st
 
     ``data`` defaults to the sample. Raises :class:`MessageError` with line and column.
     """
-    template = _parse(_STRICT, text)
-    names = known_names(audience)
-    analysis = template.analyze(include_partials=False)
-    for uses in analysis.globals.values():
-        for use in uses:
-            root, *rest = [str(segment) for segment in use.segments]
-            line, column = _place(text, use.span.index)
-            if root not in names:
-                known = ", ".join(sorted(names))
-                raise MessageError(f"There is no variable “{root}” here. Known are: {known}.", line, column)
-            allowed = names[root]
-            if allowed and rest and rest[0] not in allowed:
-                known = ", ".join(f"{root}.{name}" for name in sorted(allowed))
-                raise MessageError(f"“{root}” has no “{rest[0]}”. Known are: {known}.", line, column)
+    template = liquid.parse(text, liquid.STRICT)
+    liquid.check_names(template, text, known_names(audience))
     return render(template, sample(audience) if data is None else data)
 
 

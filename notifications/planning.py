@@ -23,6 +23,7 @@ from django.utils import timezone
 from checks import explanations
 from checks.models import Check, CheckResult, Finding, Run
 from integrations import targets as kinds
+from integrations.liquid import TemplateError
 from integrations.models import Integration
 from notifications import bulk, choosing, composing, payloads
 from notifications.composing import Destination, Occasion
@@ -293,7 +294,8 @@ def _insert_list(on: Occasion, to: Destination, spool: Spool) -> int:
     """The batches of one target. They are made as large as allowed; where the rendered bytes of one
     exceed what the kind takes, all are cut anew, since each says how many there are."""
     total = len(spool.sizes)
-    ranges = payloads.partition([0] * total, 0, on.max_users, 1)
+    most = min(on.max_users, to.users_per_request or on.max_users)
+    ranges = payloads.partition([0] * total, 0, most, 1)
     by_bytes = False
     while True:
         try:
@@ -309,7 +311,7 @@ def _insert_list(on: Occasion, to: Destination, spool: Spool) -> int:
             by_bytes = True
             batch = payloads.Batch(total, total, total)
             base = len(composing.list_body(on, to, uuid4(), [], batch).rendered.body)
-            ranges = payloads.partition(spool.sizes, base, on.max_users, to.kind.max_bytes)
+            ranges = payloads.partition(spool.sizes, base, most, to.kind.max_bytes)
 
 
 def _list_rows(on: Occasion, to: Destination, spool: Spool, ranges: Sequence[range]) -> Iterator[Row]:
@@ -328,7 +330,8 @@ def _list_rows(on: Occasion, to: Destination, spool: Spool, ranges: Sequence[ran
 
 def failed(on: Occasion, to: Destination, error: Exception, values: dict[str, Any]) -> Row:
     log.error("a message to target %s could not be made", to.integration.pk, exc_info=error)
-    reason = f"The message could not be made: {type(error).__name__}."
+    said = str(error) if isinstance(error, TemplateError) else f"{type(error).__name__}."
+    reason = f"The message could not be made: {said}"[:500]
     return row(on, to.integration, to.audience, **values, state="dead", reason=reason)
 
 

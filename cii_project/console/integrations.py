@@ -29,8 +29,9 @@ from cii_project.console.sources import source_rows
 from cii_project.console.titles import title_of
 from cii_project.console.webhook_form import PRESETS, WebhookForm
 from integrations import sealing, services
+from integrations.liquid import TemplateError
 from integrations.models import Integration
-from integrations.targets import KINDS
+from integrations.targets import KINDS, bodies
 from integrations.targets.base import InvalidDocument
 from notifications import services as notices
 from notifications.models import Audience, Delivery, Subscription
@@ -110,17 +111,15 @@ class Form(Page):
     template = "console/integrations/form.html"
     role = write_role = Role.ENGINEER
 
-    def answer(
-        self, kind: str, form: IntegrationForm, integration: Integration | None, status: int = 200
-    ) -> HttpResponse:
+    def answer(self, kind: str, form: IntegrationForm, integration: Integration | None) -> HttpResponse:
         title = f"Edit {integration.name}" if integration else f"Add {KINDS[kind].label}"
         context = {"form": form, "integration": integration, "title": title}
-        return self.page({**context, "crumbs": self.crumbs(integration)}, status=status)
+        return self.page({**context, "crumbs": self.crumbs(integration)})
 
     def save(self, request: HttpRequest, slug: str, integration: Integration | None) -> HttpResponse:
         kind, form = _form(slug, integration, request.POST)
         if not form.is_valid():
-            return self.answer(kind, form, integration, 422)
+            return self.answer(kind, form, integration)
         try:
             saved = services.save_integration(
                 name=form.cleaned_data["name"].strip(),
@@ -133,7 +132,7 @@ class Form(Page):
             )
         except InvalidDocument as error:
             form.place_errors(error.errors)
-            return self.answer(kind, form, integration, 422)
+            return self.answer(kind, form, integration)
         made = saved.integration
         if saved.signing_secret:
             request.session[SHOWN_ONCE] = {str(made.pk): sealing.seal(saved.signing_secret)}
@@ -295,7 +294,7 @@ class Rotate(Page):
         context: dict[str, Any] = {"integration": integration, "hours": hours}
         if not hours.isdigit() or not 0 <= int(hours) <= 720:
             context["error"] = "Write a whole number of hours from 0 to 720."
-            return self.fragment(self.template, context, status=422)
+            return self.fragment(self.template, context)
         context["secret"] = services.rotate_signing_secret(integration, overlap_hours=int(hours))
         record(request, integration, f"Rotated the signing secret, the old one valid for {hours} more hours.")
         return self.fragment(self.template, context)
@@ -317,7 +316,23 @@ class Delete(Page):
         return self.done(f"“{integration.name}” is deleted.", link("integrations"))
 
 
+class BodyPreview(ConsoleView):
+    """What a webhook's template, as it stands in the form, makes of a sample event; stores nothing."""
+
+    role = Role.ENGINEER
+    write_role = Role.ENGINEER
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        template = request.POST.get("template", "").strip()
+        try:
+            shown = bodies.preview(template) if template else ""
+        except TemplateError as error:
+            return self.fragment("console/integrations/body_shown.html", {"error": str(error)})
+        return self.fragment("console/integrations/body_shown.html", {"shown": shown})
+
+
 urlpatterns = [
+    path("integrations/body-preview/", BodyPreview.as_view(), name="integration-body-preview"),
     path("integrations/", Integrations.as_view(), name="integrations"),
     path("integrations/add/", Gallery.as_view(), name="integration-add"),
     path("integrations/add/<slug:slug>/", Add.as_view(), name="integration-new"),

@@ -39,6 +39,8 @@ PATHS = {
     "tls.ca": "ca",
     "tls.client_certificate": "client_certificate",
     "tls.client_key": "client_key",
+    "body.template": "template",
+    "body.users_per_request": "users_per_request",
     **IntegrationForm.paths,
 }
 
@@ -181,6 +183,14 @@ class WebhookForm(IntegrationForm):
     signing_secret = make.secret(
         "Signing secret", "whsec_…; leave empty to have one made, shown once after saving."
     )
+    template = make.lines(
+        "Template",
+        "Empty: the events of the contract. Else Liquid that makes JSON; the filter json writes a value with its quotes.",
+        '{"text": {{ detail.title | json }}, "users": {{ detail.usersFailing | json }}}',
+    )
+    users_per_request = make.number(
+        "Users in one request, at most", "1: one request a user. Empty: as many as Settings allow."
+    )
     timeout_connect = make.number("Seconds to connect", "Up to 30.", whole=False)
     timeout_answer = make.number("Seconds to answer", "Up to 30.", whole=False)
     ca = make.pem(
@@ -244,6 +254,12 @@ class WebhookForm(IntegrationForm):
                 ),
             ),
             Fieldset("Parameters of each request", _rows("call")),
+            Fieldset(
+                "Body",
+                "template",
+                HTML('{% include "console/integrations/body_preview.html" %}'),
+                "users_per_request",
+            ),
             Fieldset("Signature", "signing_enabled", "signing_secret"),
         ]
 
@@ -286,6 +302,7 @@ class WebhookForm(IntegrationForm):
             "parameters": self.call.document(),
             "signing": {"enabled": bool(given["signing_enabled"]), "secret": given["signing_secret"] or None},
             "timeouts": {"connect": given["timeout_connect"], "answer": given["timeout_answer"]},
+            "body": {name: given[name] for name in ("template", "users_per_request")},
             "tls": {name: given[name] for name in ("ca", "client_certificate", "client_key")},
         }
 
@@ -301,7 +318,7 @@ class WebhookForm(IntegrationForm):
 
 
 def _initial(stored: Mapping[str, Any]) -> dict[str, Any]:
-    auth, times, tls = (stored.get(part, {}) for part in ("authorization", "timeouts", "tls"))
+    auth, times, tls, body = (stored.get(part, {}) for part in ("authorization", "timeouts", "tls", "body"))
     return {
         "url": stored.get("url"),
         "method": stored.get("method"),
@@ -317,6 +334,8 @@ def _initial(stored: Mapping[str, Any]) -> dict[str, Any]:
         "timeout_answer": times.get("answer", 5),
         "ca": tls.get("ca"),
         "client_certificate": tls.get("client_certificate"),
+        "template": body.get("template"),
+        "users_per_request": body.get("users_per_request"),
     }
 
 

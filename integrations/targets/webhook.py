@@ -1,15 +1,16 @@
 """The webhook: the contract's JSON over HTTP, with Basic, API key or OAuth client credentials (docs/webhooks.md)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, ClassVar
 from urllib.parse import quote_plus
 
-from integrations import authorization, http, outcomes, signing, tls
+from integrations import authorization, http, liquid, outcomes, signing, tls
 from integrations.outcomes import Outcome, Result
 from integrations.parameters import as_texts, of_target, secret_texts, timeouts, user_agent, with_query
+from integrations.targets import bodies
 from integrations.targets.base import Cleaned, Document, Event, Outgoing, Rendered, Target
 from integrations.targets.documents import REFUSED_HEADERS, TOKEN, Reader, parameters
 from integrations.tokens import NoToken
@@ -22,6 +23,7 @@ CAP = 256 * 1024
 SECRET_BODY = 8 * 1024
 PLAIN_BODY = 64 * 1024
 PEM = 64 * 1024
+MOST_USERS = 10_000
 
 
 class Webhook:
@@ -60,6 +62,8 @@ class Webhook:
             name: times.number(name, least=0.1, most=30, default=5) for name in ("connect", "answer")
         }
         times.done()
+        if own := _body(reader):
+            settings["body"] = own
         settings["tls"], key = _tls(reader)
         reader.done()
         secrets = {
@@ -88,6 +92,7 @@ class Webhook:
             ("Authorization", AUTHORIZATIONS[auth["type"]]),
             *who,
             *_described(settings, ""),
+            *_described_body(settings.get("body", {})),
             ("Signature", "Standard Webhooks" if settings["signing"]["enabled"] else "off"),
             ("Timeouts", f"{times['connect']:g} s to connect, {times['answer']:g} s to answer"),
             *([("Certificate authority", "a private one, beside the public")] if given.get("ca") else []),
@@ -98,7 +103,15 @@ class Webhook:
         """The event with the body parameters at its top level, but for secret ones, which :meth:`send` adds."""
         given = target.settings.get("parameters", {}).get("body", {})
         plain = {name: value for name, value in given.items() if not isinstance(value, Mapping)}
-        return Rendered(_compact({**event, **plain}))
+        template = target.settings.get("body", {}).get("template")
+        made = bodies.render(template, event) if template else event
+        # Parameters have no place in a list.
+        return Rendered(_compact(made if isinstance(made, list) else {**made, **plain}))
+
+    def users_per_request(self, target: Target) -> int | None:
+        """How many users one request speaks of at most; None: as many as the installation allows."""
+        most: int | None = target.settings.get("body", {}).get("users_per_request")
+        return most
 
     def show(self, body: bytes, target: Target) -> str:
         """The stored bytes as a page may show them: as sent, each secret body parameter blotted out."""
@@ -234,6 +247,28 @@ def _check_body(reader: Reader, shown: Mapping[str, Any], secret: Mapping[str, A
             reader.wrong("parameters.body", f"{what} parameters may have {most // 1024} KiB in all.")
 
 
+def _body(reader: Reader) -> dict[str, Any]:
+    """``template``: Liquid that makes JSON; ``users_per_request``: 1 for one request a user."""
+    part = reader.part("body")
+    found: dict[str, Any] = {}
+    template = part.value("template")
+    if not isinstance(template, str | None):
+        part.wrong("template", "Write the template's text.")
+    elif template and template.strip():
+        try:
+            bodies.check(template)
+        except liquid.TemplateError as error:
+            part.wrong("template", str(error))
+        found["template"] = template
+    most = part.value("users_per_request")
+    if most not in (None, ""):
+        if isinstance(most, bool) or not isinstance(most, int) or not 1 <= most <= MOST_USERS:
+            part.wrong("users_per_request", f"Write a whole number from 1 to {MOST_USERS:,}.")
+        found["users_per_request"] = most
+    part.done()
+    return found
+
+
 def _tls(reader: Reader) -> tuple[dict[str, Any], str]:
     part = reader.part("tls")
     given = {name: _pem(part, name) for name in ("ca", "client_certificate")}
@@ -269,6 +304,14 @@ def _described(given: Mapping[str, Any], prefix: str) -> list[tuple[str, str]]:
     ]
 
 
+def _described_body(given: Mapping[str, Any]) -> list[tuple[str, str]]:
+    most = given.get("users_per_request")
+    return [
+        *([("Body", "a template of its own")] if given.get("template") else []),
+        *([("Users in one request", f"{most:,} at most")] if most else []),
+    ]
+
+
 def _hidden(target: Target) -> list[str]:
     """What a receiver could echo and nobody may read: secrets, as they are and as a URL holds them, and URLs' queries."""
     texts = secret_texts(target.secrets)
@@ -281,15 +324,17 @@ def _without_query(url: str) -> str:
     return f"{head}?{outcomes.MASK}" if mark else head
 
 
-def _compact(value: Mapping[str, Any]) -> bytes:
+def _compact(value: Mapping[str, Any] | Sequence[Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode(
         "utf-8", "replace"
     )
 
 
 def _joined(body: bytes, more: Mapping[str, Any]) -> bytes:
-    """The JSON object with further keys at its end, without parsing it."""
-    return body[:-1] + b"," + _compact(more)[1:] if more else body
+    """The JSON object with further keys at its end, without parsing it; a list takes none."""
+    if not more or body[:1] != b"{":
+        return body
+    return body[:-1] + (b"," if body != b"{}" else b"") + _compact(more)[1:]
 
 
 def _step(auth: http.AuthBase) -> str:

@@ -260,3 +260,25 @@ def test_the_spool_keeps_memory_flat(no_mfa):
         assert spool.end > 10_000_000
         assert peak < 2_000_000
         assert spool.read(range(19_998, 20_000)) == [item, item]
+
+
+def test_a_target_may_ask_for_one_request_a_user(no_mfa, findings, webhook):
+    services.subscribe(no_mfa, webhook(document={"body": {"users_per_request": 1}}))
+    services.subscribe(no_mfa, webhook("siem", "/siem"))
+    planning.plan(findings("kim@example.com", "lee@example.com"), no_mfa)
+    told = [detail(each)["usersFailing"] for each in Delivery.objects.order_by("integration_id", "batch")]
+    assert told == [["kim@example.com"], ["lee@example.com"], ["kim@example.com", "lee@example.com"]]
+
+
+def test_a_targets_own_body_goes_into_its_deliveries_and_one_that_fails_is_a_dead_letter_that_says_why(
+    no_mfa, findings, webhook
+):
+    good = '{"who": {{ detail.usersFailing | json }}}'
+    bad = '{% if detail.usersFailing contains "kim@example.org" %}oops{% else %}{}{% endif %}'
+    services.subscribe(no_mfa, webhook(document={"body": {"template": good}}))
+    services.subscribe(no_mfa, webhook("bad", "/bad", document={"body": {"template": bad}}))
+    planning.plan(findings("kim@example.org"), no_mfa)
+    sound, broken = Delivery.objects.order_by("integration_id")
+    assert body(sound) == {"who": ["kim@example.org"]}
+    assert broken.state == "dead"
+    assert broken.reason.startswith("The message could not be made: The template makes no JSON")
