@@ -1,9 +1,11 @@
 """Whether what the database holds and what the receiver logged agree."""
 
+import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
@@ -30,14 +32,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What the receiver's log holds: verified event id → users in it, and how often it came.
+    """What the receiver's log holds: verified event id → users in it, the hash of its bytes, and how often it
+    came; and the numbers of the lines that cannot be read, such as one that a killed receiver began.
 
     ``rejected`` counts requests, not events: a token that an earlier receiver issued is refused once, then renewed.
     """
 
     users: dict[str, int]
     times: Counter[str]
+    hashes: dict[str, str]
     rejected: int
+    unreadable: list[int]
 
     @property
     def repeats(self) -> int:
@@ -45,21 +50,31 @@ class Received:
 
 
 def read_log(path: Path) -> Received:
-    users: dict[str, int] = {}
-    times: Counter[str] = Counter()
-    rejected = 0
-    with path.open(encoding="utf-8") as stream:
-        for line in stream:
-            entry = json.loads(line)
-            verdict = entry["verdict"]
-            if "token" in verdict:
-                continue
-            if not verdict["ok"]:
-                rejected += 1
-                continue
-            times[verdict["id"]] += 1
-            users[verdict["id"]] = len(json.loads(entry["body"])["detail"].get("usersFailing", []))
-    return Received(users, times, rejected)
+    received = Received({}, Counter(), {}, 0, [])
+    with path.open(encoding="utf-8", errors="replace") as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                received = _with_line(received, json.loads(line))
+            except (ValueError, LookupError, TypeError, AttributeError):
+                received.unreadable.append(number)
+    return received
+
+
+def _with_line(received: Received, entry: Any) -> Received:
+    verdict, body = entry["verdict"], entry["body"]
+    if "token" in verdict:
+        return received
+    if not verdict["ok"]:
+        return replace(received, rejected=received.rejected + 1)
+    ident = verdict["id"]
+    received.users[ident] = len(json.loads(body)["detail"].get("usersFailing", []))
+    received.hashes[ident] = _hash(body.encode())
+    received.times[ident] += 1
+    return received
+
+
+def _hash(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
 
 
 def rows_of(run: Run, received: Received) -> list[Row]:
@@ -116,6 +131,10 @@ def disagreements(rows: list[Row], received: Received) -> list[str]:
     known = {str(ident) for ident in Delivery.objects.values_list("id", flat=True)}
     if missing := known - received.users.keys():
         found.append(f"{len(missing)} deliveries are not in the receiver's log, such as {min(missing)}")
+    bodies = Delivery.objects.filter(body__isnull=False).values_list("id", "body")
+    sent = {str(ident): _hash(bytes(body)) for ident, body in bodies.iterator()}
+    if altered := [i for i, found_hash in received.hashes.items() if sent.get(i, found_hash) != found_hash]:
+        found.append(f"{len(altered)} events came with other bytes than were sent, such as {min(altered)}")
     if foreign := received.users.keys() - known:
         found.append(f"{len(foreign)} events of the receiver's log are unknown here, such as {min(foreign)}")
     return found

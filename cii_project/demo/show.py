@@ -203,6 +203,9 @@ class Demonstration:
         if received.rejected:
             text = "requests in all were refused and sent again: a receiver that starts anew knows no older token."
             self.say(f"{received.rejected} {text}")
+        if received.unreadable:
+            lines = ", ".join(map(str, received.unreadable[:5]))
+            self.say(f"{self._shown(self.folder.receiver_log)}: not readable, and left out: line {lines}.")
         if found := result.disagreements(rows, received):
             raise DemonstrationFailed("The counts do not agree:\n" + "\n".join(f"  {text}" for text in found))
         total = len(received.users)

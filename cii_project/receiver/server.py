@@ -58,6 +58,17 @@ class Receiver:
     _seen: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def __post_init__(self) -> None:
+        """End a line that an earlier receiver was killed over, or the next request would be lost in it."""
+        if self.log is None or not self.log.exists():
+            return
+        with self.log.open("rb+") as stream:
+            if not stream.seek(0, os.SEEK_END):
+                return
+            stream.seek(-1, os.SEEK_END)
+            if stream.read() != b"\n":
+                stream.write(b"\n")
+
     def next_number(self) -> int:
         with self._lock:
             self.counts.events += 1

@@ -90,6 +90,20 @@ class TestTheJudge:
             "no-mfa: 2 new for 1 targets, 2 delivered, 1 verified" in text for text in log.judged(run)[1]
         )
 
+    def test_an_event_whose_bytes_were_changed_is_told(self, story):
+        run, delivery, log = story
+        Delivery.objects.filter(id=delivery.id).update(body=json.loads(log.path.read_text())["body"].encode())
+        assert log.judged(run)[1] == []
+        log.path.write_text(log.path.read_text().replace("bob", "eve"))
+        assert log.judged(run)[1] == [f"1 events came with other bytes than were sent, such as {delivery.id}"]
+
+    def test_a_line_that_cannot_be_read_is_left_out_and_told(self, story):
+        run, _, log = story
+        with log.path.open("ab") as stream:
+            stream.write(b'{"time": "2026-\xff\n[]\n7\n')
+        assert result.read_log(log.path).unreadable == [2, 3, 4]
+        assert log.judged(run)[1] == []
+
     def test_an_event_that_nobody_planned_is_told(self, story):
         run, _, log = story
         log.add(uuid.uuid4(), ["eve"])

@@ -281,3 +281,13 @@ class TestCommand:
     def test_a_wrong_option_says_what_to_write(self, options, said):
         with pytest.raises(CommandError, match=said):
             call_command("receiver", **{"port": 0, **options})
+
+
+@pytest.mark.parametrize(
+    ("there", "then"), [(b"", b""), (b'{"a": 1}\n', b'{"a": 1}\n'), (b'{"a": 1}\n{"ti', b'{"a": 1}\n{"ti\n')]
+)
+def test_a_line_that_a_killed_receiver_began_does_not_swallow_the_next(tmp_path, there, then):
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(there)
+    Receiver(Expected(), log=path)
+    assert path.read_bytes() == then
