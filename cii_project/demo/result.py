@@ -132,7 +132,7 @@ def disagreements(rows: list[Row], received: Received) -> list[str]:
     if missing := known - received.users.keys():
         found.append(f"{len(missing)} deliveries are not in the receiver's log, such as {min(missing)}")
     bodies = Delivery.objects.filter(body__isnull=False).values_list("id", "body")
-    sent = {str(ident): _hash(bytes(body)) for ident, body in bodies.iterator()}
+    sent = {str(ident): _hash(bytes(body or b"")) for ident, body in bodies.iterator()}
     if altered := [i for i, found_hash in received.hashes.items() if sent.get(i, found_hash) != found_hash]:
         found.append(f"{len(altered)} events came with other bytes than were sent, such as {min(altered)}")
     if foreign := received.users.keys() - known:
