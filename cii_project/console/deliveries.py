@@ -152,6 +152,8 @@ def _titles() -> list[tuple[str, str]]:
 
 def what_of(event: Event) -> str:
     """What an event is about, for a person."""
+    if event.origin == Event.Origin.PEOPLE:
+        return "Message to a person"
     if event.check_ref is None:
         return "Webhook connectivity test"
     return title_of(event.check_ref.slug)
