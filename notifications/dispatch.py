@@ -160,6 +160,8 @@ class Dispatcher:
     def __init__(self, *, seconds: float, in_flight: int, stop: threading.Event | None = None) -> None:
         self.until = time.monotonic() + seconds
         self.in_flight = in_flight
+        # Claimed beyond what is being sent, so that no thread waits for the next claim.
+        self.ahead = in_flight // 4
         self.stop = stop or threading.Event()
         self.senders = Senders(in_flight)
         self.held: dict[UUID, Claimed] = {}
@@ -213,10 +215,10 @@ class Dispatcher:
         return self.next_ready is None or self.next_ready > timezone.now() + LINGER
 
     def _may_claim(self) -> bool:
-        if self._ending or len(self.held) >= self.in_flight:
+        free = self.in_flight + self.ahead - len(self.held)
+        if self._ending or free <= 0:
             return False
         waited = time.monotonic() - self.claimed_at
-        free = self.in_flight - len(self.held)
         return waited >= self.idle or (free >= self.in_flight // 4 and self.idle <= 0.02)
 
     def _claim(self) -> None:
@@ -224,7 +226,7 @@ class Dispatcher:
         waiting = leasing.queues()
         back = Counter(sent.claimed.integration_id for sent in self.results)
         own = leasing.Own(self.held_by, back, self.prompt.counts())
-        claimed = leasing.claim(waiting, self.in_flight, now, own)
+        claimed = leasing.claim(waiting, self.in_flight, now, own, self.ahead)
         ready = [at for waits in waiting if (at := waits.ready_at(now))]
         self.next_ready = min(ready, default=None)
         self.claimed_at = time.monotonic()
@@ -261,7 +263,7 @@ class Dispatcher:
         if self.results:
             return 0.005 if self.held else 0
         if self.held:
-            return 0.02 if len(self.held) < self.in_flight else CLAIM_EVERY
+            return 0.02 if len(self.held) < self.in_flight + self.ahead else CLAIM_EVERY
         return 0 if self._ending or self._done() else self.idle
 
     def _collect(self, timeout: float) -> None:

@@ -157,8 +157,10 @@ def wishes(
     return asked
 
 
-def claim(waiting: Sequence[Queue], in_flight: int, now: datetime, own: Own = NOTHING) -> list[Claimed]:
-    """Take due deliveries of the ``waiting`` targets, fairly, within every limit."""
+def claim(
+    waiting: Sequence[Queue], in_flight: int, now: datetime, own: Own = NOTHING, ahead: int = 0
+) -> list[Claimed]:
+    """Take due deliveries of the ``waiting`` targets, fairly, within every limit (see sharing.share_out)."""
     ids = [queue.id for queue in waiting if queue.next_due and queue.next_due <= now]
     if not ids:
         return []
@@ -172,7 +174,7 @@ def claim(waiting: Sequence[Queue], in_flight: int, now: datetime, own: Own = NO
         locked = [Queue(**row, next_due=next_due[row["id"]]) for row in rows.order_by("id").values(*COLUMNS)]
         under_way = Delivery.objects.filter(state=SENDING, integration_id__in=[queue.id for queue in locked])
         sending = dict(under_way.values_list("integration_id").annotate(Count("id")).order_by())
-        shares = sharing.share_out(wishes(locked, sending, own, now), in_flight)
+        shares = sharing.share_out(wishes(locked, sending, own, now), in_flight, ahead)
         for queue in locked:
             if shares.get(queue.id, 0):
                 claimed += _take(queue, shares[queue.id], lease, until, now)

@@ -25,16 +25,17 @@ class Wish:
     proven: int = 0
 
 
-def share_out(wishes: Mapping[int, Wish], in_flight: int) -> dict[int, int]:
-    """How many more deliveries each target gets; the sum never takes the pool over ``in_flight``.
+def share_out(wishes: Mapping[int, Wish], in_flight: int, ahead: int = 0) -> dict[int, int]:
+    """How many more deliveries each target gets; the sum never takes the pool over ``in_flight`` and ``ahead``.
 
     Every target is entitled to an equal part of the pool. What others do not want goes to those that have
     proven to answer (so a hanging one never grows beyond its part), but for a sixteenth that stays free:
     a target which becomes due while others are busy finds room at once. A target that is failing gets its
-    equal part at most, and no more than a quarter of the pool.
+    equal part at most, and no more than a quarter of the pool. ``ahead`` is what waits for a thread of the pool,
+    so that none waits for work: only those that answer promptly may wait there.
     """
     given = dict.fromkeys(wishes, 0)
-    free = in_flight - sum(wish.held for wish in wishes.values())
+    free = in_flight + ahead - sum(wish.held for wish in wishes.values())
     spare = in_flight // 16
     part = max(1, min(in_flight // max(1, len(wishes)), in_flight - spare))
     part_of_failing = max(1, min(part, in_flight // 4))

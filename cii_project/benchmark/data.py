@@ -1,7 +1,7 @@
 """Users of three sources, made from a seed alone: record after record, so that any number needs no memory.
 
-Version 0 is the first state; in each later version every hundredth user is another one than before: some
-begin to fail, some are cured.
+Version 0 is the first state; in each later version some users are others than before: some begin to fail,
+some are cured.
 """
 
 import random
@@ -18,23 +18,25 @@ SOURCES = (
     ("entra", "Entra ID", "ENTRA", "identity"),
     ("workday", "Workday", "WORKDAY", "hr"),
 )
-CHURN = 100
+# So many users are imported; beyond that the rest are copies of them (common_steps.multiply).
+IMPORTED = 50_000
 # The kind of user, and below which of a hundred places.
 _KINDS = (("employee", 85), ("guest", 92), ("service", 98), ("room", 100))
 _IN_HR = ("login", "email", "display_name", "employee_id", "title", "manager", "created_at")
 _TYPES = {"employee": "internal", "guest": "guest", "service": "service_account", "room": "conference_room"}
 
 
-def records(source: str, users: int, *, seed: int, now: datetime, version: int = 0) -> Iterator[Record]:
-    """The records of one source; ``version`` above 0 gives those alone that differ from version 0."""
-    step = range(users) if version == 0 else range(version % CHURN, users, CHURN)
-    for index in step:
-        accounts = _user(index, users, seed, now, version)
+def records(
+    source: str, users: int, *, seed: int, now: datetime, version: int = 0, every: int = 1
+) -> Iterator[Record]:
+    """The records of one source, of ``every`` so many users one."""
+    for index in range(version % every, users, every):
+        accounts = _user(index, seed, now, version)
         if source in accounts:
             yield accounts[source]
 
 
-def _user(index: int, users: int, seed: int, now: datetime, version: int) -> dict[str, Record]:
+def _user(index: int, seed: int, now: datetime, version: int) -> dict[str, Record]:
     rng = random.Random(((seed * 1_000_003 + index) << 8) + version)
     chance = rng.random
 

@@ -2,19 +2,18 @@
 
 from collections.abc import Callable
 
+from cii_project.benchmark import data
 from cii_project.benchmark.common_steps import utc_now
 from cii_project.benchmark.measuring import Row
 from cii_project.benchmark.scratch import Scratch
 
-# So many are imported; the rest are copies of them.
-IMPORTED = 20_000
 MOST_MS = 300.0
 
 
 def pages(scratch: Scratch, users: int, seed: int, say: Callable[[str], None]) -> list[Row]:
     url = scratch.create()
     scratch.step(url, "install")
-    scratch.step(url, "load", users=min(users, IMPORTED), seed=seed, now=utc_now())
+    scratch.step(url, "load", users=min(users, data.IMPORTED), seed=seed, now=utc_now())
     made = scratch.step(url, "multiply", users=users)
     say(f"{made['users']:,} users, {made['accounts']:,} accounts")
     run = scratch.step(url, "run_product")

@@ -7,69 +7,15 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.db import connection, transaction
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from checks.models import Account, Finding, User
+from checks.models import Finding, User
 from cii_project.benchmark.measuring import peak_mb
 from cii_project.benchmark.steps import step
 
 REPEATS = 3
-# What must differ from one copy of a row to the next, as "column || a suffix".
-_SUFFIXED = {
-    "name",
-    "login",
-    "email",
-    "display_name",
-    "login_key",
-    "email_key",
-    "employee_id",
-    "employee_key",
-}
-_SHIFTED = {"id", "user_id", "manager_id", "owner_id"}
-
-
-@step
-def multiply(users: int) -> dict[str, Any]:
-    """Copy the users and their accounts until there are so many: an import of all would take minutes."""
-    with connection.cursor() as cursor:
-        while (have := User.objects.count()) < users:
-            _, span = _ends(cursor, "checks_user")
-            _, accounts = _ends(cursor, "checks_account")
-            with transaction.atomic():
-                limit = f"WHERE id <= {users - have}" if users < 2 * have else "WHERE true"
-                _copy(cursor, User, span, span, limit)
-                _copy(cursor, Account, accounts, span, limit.replace("id <=", "user_id <="))
-        if connection.vendor == "postgresql":
-            for table in ("checks_user", "checks_account"):
-                sequence = f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), MAX(id)) FROM {table}"  # noqa: S608
-                cursor.execute(sequence)
-    return {"users": User.objects.count(), "accounts": Account.objects.count()}
-
-
-def _ends(cursor: Any, table: str) -> tuple[int, int]:
-    cursor.execute(f"SELECT MIN(id), MAX(id) FROM {table}")  # noqa: S608
-    first, last = cursor.fetchone()
-    return int(first), int(last)
-
-
-def _copy(cursor: Any, model: Any, shift: int, users: int, where: str) -> None:
-    columns = [field.column for field in model._meta.concrete_fields]
-
-    def value(column: str) -> str:
-        if column in _SHIFTED:
-            return f"{column} + {shift if column == 'id' else users}"
-        return (
-            f"CASE WHEN {column} = '' THEN '' ELSE {column} || '.{users}' END"
-            if column in _SUFFIXED
-            else column
-        )
-
-    quoted = ", ".join(f'"{column}"' for column in columns)
-    values = ", ".join(value(column) if column != "groups" else '"groups"' for column in columns)
-    table = model._meta.db_table
-    cursor.execute(f"INSERT INTO {table} ({quoted}) SELECT {values} FROM {table} {where}")  # noqa: S608
 
 
 def pages() -> dict[str, str]:
