@@ -13,6 +13,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import F, Field, QuerySet
 
+from checks import dialect
 from checks.models import Check, Finding, Run, User
 from checks.rules import Rule, verdict_words
 from checks.verdicts import WORDS, Place, Tallies, Verdict, complement, mask, place
@@ -180,6 +181,8 @@ def store_words(rules: Sequence[Rule]) -> None:
     values = [bits for each in masks for bits in (complement(each), each)]
     for first, last in _ranges():
         with transaction.atomic(), connection.cursor() as cursor:
+            # An import updates users in an order of its own: without this the two could wait for each other.
+            dialect.lock_accounts(cursor)
             cursor.execute(
                 f"UPDATE checks_user SET {assignments} FROM {CHANGED} AS c"
                 " WHERE checks_user.id = c.user_id AND c.user_id BETWEEN %s AND %s",
@@ -213,7 +216,8 @@ def repair(run: Run) -> None:
         at = place(check.slot)
         opened = Finding.objects.filter(check_ref=check, opened_run=run, resolved_at__isnull=True)
         resolved = Finding.objects.filter(check_ref=check, resolved_run=run, resolved_at__isnull=False)
-        with transaction.atomic():
+        with transaction.atomic(), connection.cursor() as cursor:
+            dialect.lock_accounts(cursor)
             _set_bits(resolved, at, Verdict.PASSES)
             _set_bits(opened, at, Verdict.FAILS)
     Run.objects.filter(pk=run.pk).update(settled=True)
