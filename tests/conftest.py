@@ -7,10 +7,13 @@ it) the same absence fails, so that a green run there has really run them.
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 
 import pytest
 from django.test import Client
 from hypothesis import HealthCheck, settings
+
+from integrations.http import close_idle
 
 # A machine that is busy with something else is slow, not wrong.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -70,6 +73,13 @@ def _no_browser_loop_guard(request: pytest.FixtureRequest, monkeypatch: pytest.M
     """Playwright's synchronous interface keeps an event loop in the thread, which Django takes for async code."""
     if request.node.get_closest_marker("browser"):
         monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_connection_is_left_open() -> Iterator[None]:
+    """What the door keeps for the next call is closed before the process ends, which would warn of it."""
+    yield
+    close_idle()
 
 
 @pytest.fixture
