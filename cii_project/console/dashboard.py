@@ -12,13 +12,22 @@ from django.utils import timezone
 from checks.models import Check, CheckResult, Run, Source
 from cii_project.console import dashboard_notices as notices
 from cii_project.console.base import ConsoleView, link
-from cii_project.console.dashboard_figures import WEIGHTS, Result, got_worse, latest, per_day, score
+from cii_project.console.dashboard_figures import (
+    WEIGHTS,
+    Result,
+    got_worse,
+    latest,
+    per_day,
+    score,
+    since_first,
+)
 from cii_project.console.settings_page import next_runs
 from cii_project.console.titles import title_of
 from integrations.models import Integration
 from notifications.models import Configuration, Delivery
 
 DAYS = 30
+FEW_DAYS = 7  # up to here a line is drawn with its points
 # Counting stops here: an exact figure above it would cost more than it tells.
 MOST_COUNTED = 1000
 COLOURS = {"critical": "#dc2626", "high": "#f97316", "medium": "#eab308", "low": "#3b82f6"}
@@ -99,9 +108,10 @@ def _deliveries(now: datetime) -> dict[str, Any]:
 
 
 def _chart(results: list[Result], now: datetime) -> dict[str, Any]:
-    days, lines = per_day(results, DAYS, now.date())
+    days, lines = since_first(*per_day(results, DAYS, now.date()))
+    few = len(days) <= FEW_DAYS
     data = {
-        "labels": [f"{day:%d %b}" for day in days],
+        "labels": [f"{day:%-d %b}" for day in days],
         "datasets": [
             {
                 "label": severity.capitalize(),
@@ -109,7 +119,7 @@ def _chart(results: list[Result], now: datetime) -> dict[str, Any]:
                 "borderColor": COLOURS[severity],
                 "backgroundColor": COLOURS[severity],
                 "borderWidth": 2,
-                "pointRadius": 0,
+                "pointRadius": 4 if few else 0,
                 "pointHitRadius": 12,
                 "tension": 0.25,
             }
@@ -126,19 +136,19 @@ def _chart(results: list[Result], now: datetime) -> dict[str, Any]:
         "interaction": {"mode": "index", "intersect": False},
         "plugins": {"legend": {"display": False}},
         "scales": {
-            "x": {**axis, "grid": {"display": False}},
+            "x": {**axis, "grid": {"display": False}, "offset": few},
             "y": {**axis, "beginAtZero": True, "grid": {"color": "#8883"}},
         },
     }
     now_and_then = [
-        (severity, next((v for v in values if v is not None), 0), values[-1] or 0)
-        for severity, values in lines.items()
+        (severity, (values or [0])[0] or 0, (values or [0])[-1] or 0) for severity, values in lines.items()
     ]
     return {
         "data": json.dumps(data),
         "options": json.dumps(options),
         "figures": now_and_then,
-        "empty": not results,
+        "empty": not days,
+        "days": len(days),
     }
 
 

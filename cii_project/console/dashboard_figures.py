@@ -67,6 +67,17 @@ def per_day(
     return calendar, lines
 
 
+def since_first(
+    days: list[date], lines: dict[str, list[int | None]]
+) -> tuple[list[date], dict[str, list[int | None]]]:
+    """The same without the days before the first run, so that a young installation's line fills the chart."""
+    first = next(
+        (n for n in range(len(days)) if any(values[n] is not None for values in lines.values())), None
+    )
+    begin = len(days) if first is None else first
+    return days[begin:], {severity: values[begin:] for severity, values in lines.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Worse:
     check: int

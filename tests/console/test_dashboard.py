@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from checks.models import Check, CheckResult, Import, Run, Source
-from cii_project.console.dashboard_figures import Result, got_worse, latest, per_day, score
+from cii_project.console.dashboard_figures import Result, got_worse, latest, per_day, score, since_first
 from integrations.services import disable
 from notifications.models import Configuration, Delivery
 from notifications.services import subscribe
@@ -54,6 +54,21 @@ def test_the_lines_carry_a_figure_over_days_without_a_run_and_start_with_the_fir
     assert days[0] == date(2026, 3, 6)
     assert lines["critical"] == [None, 4, 4, 4, 6]
     assert lines["low"] == [None, 0, 0, 7, 7]
+
+
+def test_the_line_begins_with_the_first_run():
+    days, lines = since_first(*per_day([result(1, failing=4, days_ago=1)], 5, date(2026, 3, 10)))
+    assert (days, lines["critical"]) == ([date(2026, 3, 9), date(2026, 3, 10)], [4, 4])
+    assert since_first(*per_day([], 5, date(2026, 3, 10)))[0] == []
+
+
+def test_the_first_day_is_drawn_as_points_and_compared_with_nothing():
+    assert "No run in the last 30 days" in text(client_of("Viewer").get("/"))
+    judged("ann@example.com")
+    page = text(client_of("Operator").get("/"))
+    assert "&quot;pointRadius&quot;: 4" in page
+    assert "One day so far" in page
+    assert "Nothing to compare yet" in page
 
 
 def test_what_got_worse_is_ordered_by_weight_and_leaves_out_what_did_not():
