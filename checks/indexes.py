@@ -23,5 +23,5 @@ class PrefixIndex(models.Index):
     ) -> Statement:
         statement: Statement = super().create_sql(model, schema_editor, using, **kwargs)
         if schema_editor.connection.vendor == "postgresql":
-            statement.parts["columns"] = f"{statement.parts['columns']} text_pattern_ops"
+            statement.template = statement.template.replace("%(columns)s", "%(columns)s text_pattern_ops")
         return statement

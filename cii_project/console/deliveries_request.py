@@ -77,5 +77,6 @@ def _headers(delivery: Delivery, integration: Integration) -> list[tuple[str, st
         headers.append(("Authorization", f"{scheme} {MASK}"))
     elif authorization.get("type") == "api_key":
         headers.append((str(authorization.get("name", "")), MASK))
-    headers += [(name, MASK) for name in settings.get("parameters", {}).get("header", {})]
+    given = settings.get("parameters", {}).get("header", {})
+    headers += [(name, MASK if isinstance(value, dict) else str(value)) for name, value in given.items()]
     return headers

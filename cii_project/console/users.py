@@ -14,7 +14,7 @@ from checks.accounts import link_account, unlink_account
 from checks.models import Account, Check, Finding, Source, Status, User, UserType
 from cii_project.console.base import ConsoleView, KeysetPage, Role, link, record
 from cii_project.console.titles import title_of
-from cii_project.console.users_accounts import factors_of, side_by_side
+from cii_project.console.users_accounts import factors_of, people_named, side_by_side
 from cii_project.console.users_queries import FLAGS, Filters, failing_counts, matching, source_names
 from cii_project.models import SavedFilter
 from cii_project.templatetags.console import words
@@ -76,7 +76,7 @@ class SaveFilter(ConsoleView):
         if form.is_valid() and mine.count() >= MOST_SAVED:
             form.add_error("name", f"You keep {MOST_SAVED} filters already. Delete one first.")
         if not form.is_valid():
-            return self.fragment(self.template, {"form": form}, status=422)
+            return self.fragment(self.template, {"form": form})
         given = form.cleaned_data
         mine.update_or_create(
             name=given["name"],
@@ -114,7 +114,7 @@ class UserPage(ConsoleView):
                 "crumbs": [("Users", link("users"))],
                 "one": user,
                 "accounts": [(account, f"account-{account.pk}") for account in accounts],
-                "lines": side_by_side(accounts),
+                "lines": side_by_side(accounts, people_named(accounts)),
                 "factors": [(account, factors_of(account)) for account in accounts],
                 "failing": [_finding(finding) for finding in still],
                 "history": [_finding(finding) for finding in cured[:RESOLVED_SHOWN]],

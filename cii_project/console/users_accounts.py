@@ -1,9 +1,11 @@
 """A user's accounts side by side: what each source says, differences marked, factors with their assurance."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from django.db.models import Q
 
 from checks.models import Account, Assurance
 from checks.spellings import ACTIVE_FACTOR, ASSURANCE
@@ -101,14 +103,27 @@ FIELDS: tuple[tuple[str, Say, bool], ...] = (
 )
 
 
-def side_by_side(accounts: Sequence[Account]) -> list[Line]:
-    """Only fields of which some account says something. Texts are compared trimmed and case-folded."""
+def people_named(accounts: Sequence[Account]) -> dict[str, int]:
+    """Whom the accounts name as manager or owner, by login, e-mail or employee id: key → user. One query."""
+    keys = {key for account in accounts for key in (account.manager_key, account.owner_key) if key}
+    named = Q(login_key__in=keys) | Q(email_key__in=keys) | Q(employee_key__in=keys)
+    columns = ("login_key", "email_key", "employee_key")
+    found = Account.objects.filter(named, user__isnull=False).values_list("user_id", *columns) if keys else []
+    return {key: user for user, *known in found if user is not None for key in known if key in keys}
+
+
+def side_by_side(accounts: Sequence[Account], people: Mapping[str, int] | None = None) -> list[Line]:
+    """Only fields of which some account says something. Texts are compared trimmed and case-folded; two
+    names of one of ``people`` (:func:`people_named`) are the same."""
+    known = people or {}
     lines = []
     for label, say, should_agree in FIELDS:
         values = [say(account) for account in accounts]
         if all(value is None for value in values):
             continue
-        told = {value.strip().casefold() for value in values if value}
+        told: set[object] = {value.strip().casefold() for value in values if value}
+        if label in ("Manager", "Owner"):
+            told = {known.get(str(key), key) for key in told}
         lines.append(Line(label, values, should_agree and len(told) > 1))
     return lines
 

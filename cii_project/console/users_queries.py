@@ -49,7 +49,7 @@ class Filters:
         return urlencode({name: value for name, value in pairs.items() if value})
 
 
-def called(text: str) -> QuerySet[User, int]:
+def called(text: str) -> QuerySet[User, tuple[int]]:
     """The ids of the users whose name (the e-mail), display name or login begins with ``text``, in any case,
     or whose employee id it is; each account's login counts. Every part of the union has an index."""
     folded = text.casefold()
@@ -59,8 +59,7 @@ def called(text: str) -> QuerySet[User, int]:
         accounts.filter(login_key__startswith=folded).values_list("user_id"),
         accounts.filter(employee_key=folded).exclude(employee_key="").values_list("user_id"),
     ]
-    found: QuerySet[User, int] = users.filter(name__istartswith=text).values_list("id").union(*parts)
-    return found
+    return users.filter(name__istartswith=text).values_list("id").union(*parts)
 
 
 def matching(filters: Filters) -> QuerySet[User]:
@@ -76,12 +75,15 @@ def matching(filters: Filters) -> QuerySet[User]:
     # By id, not by slug: then the database knows how many rows stand behind it and plans accordingly.
     if filters.check:
         check = Check.objects.filter(slug=filters.check).values_list("id", flat=True).first()
+        if check is None:
+            return found.none()
         open_findings = Finding.objects.filter(check_ref_id=check, resolved_at__isnull=True)
-        found = found.filter(id__in=open_findings.values("user_id")) if check else found.none()
+        found = found.filter(id__in=open_findings.values("user_id"))
     if filters.source:
         source = Source.objects.filter(slug=filters.source).values_list("id", flat=True).first()
-        accounts = Account.objects.filter(source_id=source)
-        found = found.filter(id__in=accounts.values("user_id")) if source else found.none()
+        if source is None:
+            return found.none()
+        found = found.filter(id__in=Account.objects.filter(source_id=source).values("user_id"))
     return found
 
 
