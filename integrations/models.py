@@ -89,5 +89,8 @@ class OAuthToken(models.Model):
     claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
     claim = models.CharField(max_length=32, blank=True, editable=False)
 
+    class Meta:
+        verbose_name = "OAuth token"
+
     def __str__(self) -> str:
         return f"token of {self.integration}"

@@ -19,6 +19,16 @@ PAGES = [
     ("console:settings", "Settings", "tune"),
 ]
 
+# The operators' records stand below the pages, under names that are not taken for them.
+RECORDS = {
+    "admin": "Audit log",
+    "auth": "People and roles",
+    "checks": "Records of checks",
+    "integrations": "Records of integrations",
+    "notifications": "Records of notifications",
+    "django_q": "Queue",
+}
+
 
 def favicon(request: HttpRequest) -> str:
     return static("console/icon.svg")
@@ -49,5 +59,6 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             for model in app["models"]
             if model.get("admin_url")
         ]
-        groups.append({"title": app["name"], "separator": True, "collapsible": True, "items": items})
+        title = RECORDS.get(app["app_label"], app["name"])
+        groups.append({"title": title, "separator": True, "collapsible": True, "items": items})
     return groups

@@ -59,6 +59,9 @@ class Migration(migrations.Migration):
                 ('claim', models.CharField(blank=True, editable=False, max_length=32)),
                 ('integration', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='oauth_token', to='integrations.integration')),
             ],
+            options={
+                'verbose_name': 'OAuth token',
+            },
         ),
         migrations.CreateModel(
             name='SigningSecret',
