@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import path
 
@@ -43,10 +43,6 @@ class TargetChoice:
     @property
     def ticked(self) -> bool:
         return any(option.ticked for option in self.options)
-
-    @property
-    def takes_list(self) -> bool:
-        return any(option.audience == Audience.LIST and option.ticked for option in self.options)
 
 
 def audiences_of(kind: str) -> list[str]:
@@ -129,27 +125,38 @@ class SendCurrent(ConsoleView):
     role = Role.OPERATOR
     write_role = Role.OPERATOR
 
-    def get(self, request: HttpRequest, slug: str, integration_id: int) -> HttpResponse:
-        return self.fragment("console/checks/send_current.html", self._context(slug, integration_id))
+    def get(self, request: HttpRequest, slug: str, integration_id: int, audience: str) -> HttpResponse:
+        return self.fragment(
+            "console/checks/send_current.html", self._context(slug, integration_id, audience)
+        )
 
-    def post(self, request: HttpRequest, slug: str, integration_id: int) -> HttpResponse:
-        context = self._context(slug, integration_id)
+    def post(self, request: HttpRequest, slug: str, integration_id: int, audience: str) -> HttpResponse:
+        context = self._context(slug, integration_id, audience)
         check, integration = context["check"], context["integration"]
-        if send_current(check, integration, by=request.user) is None:
+        if send_current(check, integration, by=request.user, audience=audience) is None:
             return self.toast("Nobody fails this check now, so nothing was sent.", "info", close_dialog=True)
-        text = f"The {context['count']:,} users who fail now are on their way to {integration.name}. See Deliveries."
+        whom = (
+            "The user who fails now is"
+            if context["count"] == 1
+            else f"The {context['count']:,} users who fail now are"
+        )
+        text = f"{whom} on the way to {integration.name} ({context['audience_label']}). See Deliveries."
         return self.toast(text, close_dialog=True)
 
     @staticmethod
-    def _context(slug: str, integration_id: int) -> dict[str, Any]:
+    def _context(slug: str, integration_id: int, audience: str) -> dict[str, Any]:
         check = get_object_or_404(Check, slug=slug)
         integration = get_object_or_404(Integration, id=integration_id)
+        if audience not in audiences_of(integration.kind):
+            raise Http404(f"{integration.name} cannot reach “{audience}”.")
         failing = Finding.objects.filter(check_ref=check, resolved_at__isnull=True)
-        chosen = telling_of(check, integration).filter
+        chosen = telling_of(check, integration, audience).filter
         return {
             "check": check,
             "title": title_of(slug),
             "integration": integration,
+            "audience": audience,
+            "audience_label": AUDIENCE_LABELS[Audience(audience)],
             "only": choosing.said(chosen),
             "count": choosing.narrow(failing, chosen, check).count(),
         }
@@ -162,7 +169,7 @@ urlpatterns = [
         name="check-target",
     ),
     path(
-        "checks/<slug:slug>/send-current/<int:integration_id>",
+        "checks/<slug:slug>/send-current/<int:integration_id>/<slug:audience>",
         SendCurrent.as_view(),
         name="check-send-current",
     ),

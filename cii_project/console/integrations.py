@@ -23,11 +23,13 @@ from cii_project.console.base import (
     record,
     with_toast,
 )
+from cii_project.console.check_targets import AUDIENCE_LABELS, audiences_of
+from cii_project.console.checks_rows import SEVERITIES
 from cii_project.console.integrations_charts import health_chart
 from cii_project.console.integrations_forms import FieldsForm, IntegrationForm
 from cii_project.console.sources import source_rows
 from cii_project.console.titles import title_of
-from cii_project.console.webhook_form import PRESETS, WebhookForm
+from cii_project.console.webhook_form import CARDS, WebhookForm
 from integrations import sealing, services
 from integrations.liquid import TemplateError
 from integrations.models import Integration
@@ -39,6 +41,7 @@ from notifications.models import Audience, Delivery, Subscription
 # The session's key under which a secret that was just made waits, sealed, for the one page that shows it.
 SHOWN_ONCE = "signing_secret"
 HEALTH_DAYS = 14
+CHECKS_IN_ROW = 2
 
 
 def _all() -> QuerySet[Integration]:
@@ -56,6 +59,7 @@ def _row(integration: Integration) -> dict[str, Any]:
         "kind": shown.kind_label(integration),
         "logo": shown.logo(integration.kind),
         "checks": [(title_of(check), link("check", check.slug)) for check in checks.values()],
+        "more": max(len(checks) - CHECKS_IN_ROW, 0),
     }
 
 
@@ -91,7 +95,7 @@ class Gallery(Page):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         others = [kind for kind in KINDS.values() if hasattr(kind, "form_fields")]
-        cards = [*((p, shown.logo(p.slug)) for p in PRESETS), *((k, shown.logo(k.slug)) for k in others)]
+        cards = [*((p, shown.logo(p.slug)) for p in CARDS), *((k, shown.logo(k.slug)) for k in others)]
         return self.page({"cards": cards, "crumbs": self.crumbs()})
 
 
@@ -102,7 +106,7 @@ def _form(
     kind = KINDS.get(slug)
     if declared := getattr(kind, "form_fields", None):
         return slug, FieldsForm(declared, data, integration=integration)
-    if slug in {preset.slug for preset in PRESETS}:
+    if slug in {preset.slug for preset in CARDS}:
         return "webhook", WebhookForm(data, integration=integration, preset=slug)
     raise Http404(f"There is no kind “{slug}”.")
 
@@ -230,30 +234,40 @@ class Test(Page):
 
 
 class EnableOnChecks(Page):
+    """Which checks tell this target: a tick a check and audience."""
+
     role = Role.OPERATOR
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
         integration = self.one(pk)
-        on = {s.check_ref_id for s in integration.subscriptions.all() if s.audience == Audience.LIST}
+        on, audiences = _on(integration), audiences_of(integration.kind)
         checks = sorted(
-            ((check, title_of(check), check.pk in on) for check in Check.objects.all()),
-            key=lambda row: (SEVERITY_ORDER.get(row[0].severity, 9), row[1]),
+            (
+                (
+                    check,
+                    title_of(check),
+                    [(a, AUDIENCE_LABELS[Audience(a)], (check.pk, a) in on) for a in audiences],
+                )
+                for check in Check.objects.all()
+            ),
+            key=lambda row: (SEVERITIES.index(row[0].severity), row[1]),
         )
-        return self.fragment(
-            "console/integrations/checks_dialog.html", {"integration": integration, "checks": checks}
-        )
+        heads = [(a, AUDIENCE_HEADS[Audience(a)], AUDIENCE_LABELS[Audience(a)]) for a in audiences]
+        context = {"integration": integration, "checks": checks, "heads": heads}
+        return self.fragment("console/integrations/checks_dialog.html", context)
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
         integration = self.one(pk)
-        wanted = {int(value) for value in request.POST.getlist("check") if value.isdigit()}
-        on = {s.check_ref_id for s in integration.subscriptions.all() if s.audience == Audience.LIST}
-        checks = Check.objects.in_bulk(wanted ^ on)
-        for check in checks.values():
-            if check.pk in wanted:
-                notices.subscribe(check, integration, audience=Audience.LIST, by=request.user)
-            else:
-                notices.unsubscribe(check, integration, audience=Audience.LIST, by=request.user)
-        said = f"“{integration.name}” is enabled on {len(wanted)} check{'' if len(wanted) == 1 else 's'}."
+        on, audiences = _on(integration), audiences_of(integration.kind)
+        ticked = {(value, a) for a in audiences for value in request.POST.getlist(a) if value.isdecimal()}
+        wanted = {(int(value), audience) for value, audience in ticked}
+        checks = Check.objects.in_bulk({check for check, _ in wanted ^ on})
+        for check, audience in sorted(wanted ^ on):
+            if check in checks:
+                change = notices.subscribe if (check, audience) in wanted else notices.unsubscribe
+                change(checks[check], integration, audience=audience, by=request.user)
+        number = len({check for check, _ in wanted})
+        said = f"“{integration.name}” is enabled on {number} check{'' if number == 1 else 's'}."
         if urlsplit(request.headers.get("HX-Current-URL", "")).path != link("integration", pk):
             return self.refreshed(said)
         # On its own page only what changed is drawn anew: a signing secret that is shown once stays.
@@ -262,7 +276,12 @@ class EnableOnChecks(Page):
         return closing_dialog(with_toast(changed, said))
 
 
-SEVERITY_ORDER = {"critical": 0, "high": 1, "medium": 2, "low": 3}
+def _on(integration: Integration) -> set[tuple[int, str]]:
+    """Check and audience of each subscription."""
+    return {(one.check_ref_id, one.audience) for one in integration.subscriptions.all()}
+
+
+AUDIENCE_HEADS = {Audience.LIST: "List", Audience.USER: "Users", Audience.MANAGER: "Managers"}
 
 
 class Pause(Page):

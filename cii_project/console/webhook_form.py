@@ -14,6 +14,7 @@ from django.http import QueryDict
 from cii_project.console import integrations_forms as make
 from cii_project.console.integrations_forms import KEEP, IntegrationForm, pair, when
 from integrations.models import Integration
+from integrations.targets import presets
 from integrations.targets.base import Document
 
 WHERE = (("header", "Header"), ("query", "Query string"), ("body", "Body"))
@@ -45,40 +46,10 @@ PATHS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Preset:
-    """A webhook with fields filled in for one kind of receiver."""
-
-    slug: str
-    label: str
-    summary: str
-    initial: Mapping[str, Any] = field(default_factory=dict)
-
-
-PRESETS = (
-    Preset("webhook", "Webhook", "JSON over HTTP to any receiver: SOAR, SIEM or your own."),
-    Preset(
-        "okta-workflows",
-        "Okta Workflows",
-        "An API endpoint flow, invoked with its client token.",
-        {
-            "name": "Okta Workflows",
-            "authorization": "api_key",
-            "header_name": "x-api-client-token",
-            "url": "https://YOUR-ORG.workflows.okta.com/api/flo/YOUR-FLOW/invoke",
-        },
-    ),
-    Preset(
-        "datadog",
-        "Datadog",
-        "Its logs intake; the Cisco Identity Intelligence pipeline reads the events.",
-        {
-            "name": "Datadog",
-            "authorization": "api_key",
-            "header_name": "DD-API-KEY",
-            "url": "https://http-intake.logs.datadoghq.com/api/v2/logs?ddsource=cisco_identity_intelligence",
-        },
-    ),
+# The gallery's cards of the webhook: as it is, and filled in for receivers that take it as it is.
+CARDS = (
+    presets.Preset("webhook", "Webhook", "JSON over HTTP to any receiver: SOAR, SIEM or your own.", {}, {}),
+    *presets.PRESETS,
 )
 
 
@@ -92,6 +63,7 @@ class Row:
     secret: bool = False
     stored: bool = False
     error: str = ""
+    hint: str = ""
 
 
 @dataclass(slots=True)
@@ -120,12 +92,15 @@ class Rows:
         return cls(prefix, path, rows, stored)
 
     @classmethod
-    def stored(cls, prefix: str, path: str, parameters: Mapping[str, Mapping[str, Any]]) -> "Rows":
+    def stored(
+        cls, prefix: str, path: str, parameters: Mapping[str, Mapping[str, Any]], *, kept: bool = True
+    ) -> "Rows":
+        """``kept``: a secret among them is stored; else it is still to be written."""
         rows = []
         for where, values in parameters.items():
             for name, value in values.items():
                 secret = isinstance(value, Mapping)
-                rows.append(Row(where, name, "" if secret else _shown(value), secret, secret))
+                rows.append(Row(where, name, "" if secret else _shown(value), secret, secret and kept))
         return cls(prefix, path, rows)
 
     def document(self) -> dict[str, dict[str, Any]]:
@@ -209,7 +184,8 @@ class WebhookForm(IntegrationForm):
         integration: Integration | None = None,
         preset: str = "webhook",
     ) -> None:
-        stored = integration.settings if integration else {}
+        found = presets.get(preset)
+        stored: Mapping[str, Any] = integration.settings if integration else found.document if found else {}
         of_call = stored.get("parameters", {})
         of_token = stored.get("authorization", {}).get("parameters", {})
         token_path = "authorization.parameters"  # noqa: S105  a path in the document
@@ -217,12 +193,23 @@ class WebhookForm(IntegrationForm):
             self.call = Rows.posted("call", "parameters", data, of_call)
             self.token = Rows.posted("token", token_path, data, of_token)
         else:
-            self.call = Rows.stored("call", "parameters", of_call)
+            self.call = Rows.stored("call", "parameters", of_call, kept=integration is not None)
             self.token = Rows.stored("token", token_path, of_token)
-        initial = _initial(integration.settings) if integration else _preset(preset)
-        super().__init__(data, integration=integration, initial=initial)
+        named = {"name": found.label} if found and not integration else {}
+        super().__init__(data, integration=integration, initial=_initial(stored) | named)
         if integration:
             self._mark_stored(stored)
+        elif found:
+            self._ask(found)
+
+    def _ask(self, preset: presets.Preset) -> None:
+        """Say what the receiver's secret is, beside the field or row that takes it."""
+        for path, words in preset.ask.items():
+            if name := PATHS.get(path):
+                self.fields[name].help_text = words
+            for row in self.call.rows:
+                if path == f"parameters.{row.where}.{row.name}":
+                    row.hint = words
 
     def _mark_stored(self, stored: Mapping[str, Any]) -> None:
         kept = {"basic": "password", "api_key": "header_value", "oauth": "client_secret"}
@@ -337,11 +324,6 @@ def _initial(stored: Mapping[str, Any]) -> dict[str, Any]:
         "template": body.get("template"),
         "users_per_request": body.get("users_per_request"),
     }
-
-
-def _preset(slug: str) -> dict[str, Any]:
-    found = next((preset for preset in PRESETS if preset.slug == slug), PRESETS[0])
-    return {"signing_enabled": True, "timeout_connect": 5, "timeout_answer": 5, **found.initial}
 
 
 def _rows(name: str) -> HTML:

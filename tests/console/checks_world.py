@@ -1,5 +1,6 @@
 """What the tests of these pages start from: people of each role, users who fail, targets, deliveries."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -120,7 +121,8 @@ def attempted(delivery: Delivery, number: int = 1, **values: Any) -> Attempt:
 
 
 def text(response: Any) -> str:
-    return str(response.content.decode())
+    """The page's HTML, without the marks where a name may break."""
+    return str(response.content.decode()).replace("<wbr>", "")
 
 
 def said() -> list[str]:
@@ -134,3 +136,11 @@ def queries(client: Client, url: str) -> int:
     with CaptureQueriesContext(connection) as taken:
         assert client.get(url).status_code == 200
     return len(taken)
+
+
+def beside(page: str, field: str) -> str:
+    """The error that stands in the block of a field."""
+    block = re.search(rf'<div id="div_id_{field}".*?(?=<div id="div_id_|</fieldset>)', page, re.S)
+    assert block, f"no field {field}"
+    found = re.search(r'<li id="error_[^"]*"[^>]*>(.*?)</li>', block[0], re.S)
+    return found[1] if found else ""
