@@ -127,7 +127,8 @@ class ConsoleView(View):
     def fragment(
         self, template: str, context: Mapping[str, Any] | None = None, *, status: int = 200
     ) -> HttpResponse:
-        """A part of a page, for htmx. Use status 422 for a form with errors: it is swapped in as well."""
+        """A part of a page, for htmx. A form with errors is answered with 200 like any other: browsers
+        report each 4xx as an error of the page, and its errors stand beside its fields."""
         return render(self.request, template, self.context(**(context or {})), status=status)
 
     def done(self, text: str, url: str, level: Level = "success") -> HttpResponse:

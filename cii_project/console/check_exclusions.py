@@ -65,27 +65,27 @@ class Exclude(ConsoleView):
     def post(self, request: HttpRequest, slug: str, user_id: int) -> HttpResponse:
         form = ExclusionForm(request.POST, auto_id="exclude_%s")
         if not form.is_valid():
-            return self._dialog(form, slug, user_id, status=422)
+            return self._dialog(form, slug, user_id)
         check, user = get_object_or_404(Check, slug=slug), get_object_or_404(User, id=user_id)
         until = form.cleaned_data["until"]
         try:
             exclude_user(check, user, reason=form.cleaned_data["reason"], until=until, by=request.user)
         except ValidationError as error:
             form.add_error(None, error.messages)
-            return self._dialog(form, slug, user_id, status=422)
+            return self._dialog(form, slug, user_id)
         record(request, check, f"Excluded {user.name}: {form.cleaned_data['reason']}", ADDITION)
         end = f" until {until - timedelta(days=1):%d %b %Y}" if until else " for good"
         text = f"{user.name} is excluded{end}, from the next run on."
         return self.done(text, reverse("console:check", args=[slug]))
 
-    def _dialog(self, form: ExclusionForm, slug: str, user_id: int, status: int = 200) -> HttpResponse:
+    def _dialog(self, form: ExclusionForm, slug: str, user_id: int) -> HttpResponse:
         context: dict[str, Any] = {
             "form": form,
             "check": get_object_or_404(Check, slug=slug),
             "check_title": title_of(slug),
             "user_excluded": get_object_or_404(User, id=user_id),
         }
-        return self.fragment("console/checks/exclude.html", context, status=status)
+        return self.fragment("console/checks/exclude.html", context)
 
 
 class RemoveExclusion(ConsoleView):

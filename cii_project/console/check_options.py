@@ -82,12 +82,12 @@ class TargetOptions(ConsoleView):
         subscription = self._subscription(slug, integration_id, audience)
         form = OptionsForm(subscription, request.POST)
         if not form.is_valid():
-            return self._dialog(subscription, form, status=422)
+            return self._dialog(subscription, form)
         try:
             change_subscription(subscription, by=request.user, **form.options())
         except ValidationError as error:
             form.take(error)
-            return self._dialog(subscription, form, status=422)
+            return self._dialog(subscription, form)
         return self.refreshed(f"Saved what {subscription.integration.name} is told of this check.")
 
     @staticmethod
@@ -97,14 +97,14 @@ class TargetOptions(ConsoleView):
             found, check_ref__slug=slug, integration_id=integration_id, audience=audience
         )
 
-    def _dialog(self, subscription: Subscription, form: OptionsForm, status: int = 200) -> HttpResponse:
+    def _dialog(self, subscription: Subscription, form: OptionsForm) -> HttpResponse:
         context = {
             "form": form,
             "subscription": subscription,
             "check_title": title_of(subscription.check_ref.slug),
             "audience_label": AUDIENCE_LABELS[Audience(subscription.audience)],
         }
-        return self.fragment("console/checks/options.html", context, status=status)
+        return self.fragment("console/checks/options.html", context)
 
 
 urlpatterns = [

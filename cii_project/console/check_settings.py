@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from crispy_forms.layout import Fieldset
 from django import forms
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
@@ -17,6 +18,7 @@ from checks.services import effective_settings, update_check, would_fail
 from cii_project.console.base import Role, record
 from cii_project.console.check_head import CheckView
 from cii_project.console.checks_rows import SEVERITIES
+from cii_project.console.form_parts import dress, laid_out, pair
 
 PREFIX = "set-"
 SCOPE = ("ignored_domains", "included_domains", "ignored_logins")
@@ -59,11 +61,13 @@ class CheckForm(forms.Form):
         super().__init__(data, initial={**initial, **stored})
         for name, field in self.catalogue.fields.items():
             self.fields[f"{PREFIX}{name}"] = copy.deepcopy(field)
-
-    @property
-    def own(self) -> list[forms.BoundField]:
-        """The bound fields of the check's own settings."""
-        return [self[f"{PREFIX}{name}"] for name in self.catalogue.fields]
+        dress(self)
+        own = [f"{PREFIX}{name}" for name in self.catalogue.fields]
+        self.helper = laid_out(
+            *([Fieldset("When a user fails", *own)] if own else []),
+            Fieldset("Who is judged", pair("included_domains", "ignored_domains"), "ignored_logins"),
+            Fieldset("How it is told", pair("severity", "tags")),
+        )
 
     def settings(self) -> Settings:
         return Settings({name: self.cleaned_data[f"{PREFIX}{name}"] for name in self.catalogue.fields})
@@ -93,7 +97,7 @@ class SettingsPage(CheckView):
         check = self.check(slug)
         form = CheckForm(check, request.POST)
         if not form.is_valid():
-            return self._show(check, form, status=422)
+            return self._show(check, form)
         data = form.cleaned_data
         before = _state(check)
         try:
@@ -108,15 +112,15 @@ class SettingsPage(CheckView):
             )
         except ValidationError as error:
             form.take(error)
-            return self._show(self.check(slug), form, status=422)
+            return self._show(self.check(slug), form)
         if changed:
             record(request, check, f"Changed {', '.join(_differing(before, _state(check)))}")
         text = "Saved. The next run judges by it." if changed else "Nothing was changed."
         return self.done(text, reverse("console:check-settings", args=[slug]))
 
-    def _show(self, check: Check, form: CheckForm, status: int = 200) -> HttpResponse:
+    def _show(self, check: Check, form: CheckForm) -> HttpResponse:
         failing = Finding.objects.filter(check_ref=check, resolved_at__isnull=True).count()
-        return self.page(self.head(check) | {"form": form, "failing": failing}, status=status)
+        return self.page(self.head(check) | {"form": form, "failing": failing})
 
 
 def _state(check: Check) -> dict[str, Any]:

@@ -8,8 +8,7 @@ field keeps it.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from crispy_forms.helper import FormHelper
-from crispy_forms.layout import HTML, Div, Fieldset, Layout
+from crispy_forms.layout import HTML, Div, Fieldset
 from django import forms
 from django.http import QueryDict
 from unfold.widgets import (
@@ -22,6 +21,7 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
+from cii_project.console.form_parts import laid_out, pair
 from integrations.models import Integration
 from integrations.targets.base import Document
 from integrations.targets.fields import Field, at
@@ -69,10 +69,6 @@ def pem(label: str, help_text: str = "") -> forms.CharField:
     return lines(label, help_text, "-----BEGIN …")
 
 
-def pair(*fields: Any) -> Div:
-    return Div(*fields, css_class="c-fields-2")
-
-
 def when(name: str, values: Sequence[str], *fields: Any) -> Div:
     return Div(*fields, css_class="c-form", data_when=name, data_is=" ".join(values))
 
@@ -107,10 +103,7 @@ class IntegrationForm(forms.Form):
         stored = {name: getattr(integration, name) for name in common} if integration else {}
         super().__init__(data, initial={**stored, **(initial or {})})
         self.integration = integration
-        self.helper = FormHelper()
-        self.helper.form_tag = False
-        self.helper.disable_csrf = True
-        self.helper.layout = Layout(
+        self.helper = laid_out(
             Fieldset("Who it is", pair("name", "owner_email"), "description"), *self.parts(), *self.folded()
         )
 

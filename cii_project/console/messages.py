@@ -115,7 +115,7 @@ class MessagesPage(CheckView):
             "targets": [one for one in integrations if one.kind == slot.kind],
             "longest": liquid.MAX_SOURCE,
         }
-        return self.page(context, status=422 if error else 200)
+        return self.page(context)
 
 
 def _choices(

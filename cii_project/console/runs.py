@@ -96,9 +96,9 @@ class RunNow(ConsoleView):
         except RunRefused as refusal:
             if run_going := live_run():
                 return self._progress(run_going, str(refusal))
-            return self.fragment("console/runs/refused.html", {"error": str(refusal)}, status=422)
+            return self.fragment("console/runs/refused.html", {"error": str(refusal)})
         except UnknownChecks as error:
-            return self.fragment("console/runs/refused.html", {"error": str(error)}, status=422)
+            return self.fragment("console/runs/refused.html", {"error": str(error)})
         bell.request(settings.RUN_TASK, str(run.id))
         what = f"{len(slugs)} checks" if slugs else "all enabled checks"
         record(request, run, f"Run Checks Now: {what}, {'with' if notify else 'without'} messages", ADDITION)

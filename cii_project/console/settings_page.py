@@ -4,14 +4,16 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
+from crispy_forms.layout import HTML, Fieldset
 from django import forms
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
-from django.urls import path
+from django.urls import path, reverse_lazy
 from django.utils import timezone
 
 from checks.models import User, UserType
 from cii_project.console.base import ConsoleView, Role, link, record
+from cii_project.console.form_parts import dress, laid_out, pair
 from notifications.models import Configuration
 from notifications.schedule import slots
 from notifications.services import update_schedule
@@ -77,13 +79,35 @@ class SettingsForm(forms.ModelForm):
             for name in ("run_time", "quiet_from", "quiet_until")
         }
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        dress(self)
+        self.helper = laid_out(
+            Fieldset(
+                "Daily run",
+                pair(
+                    "run_time",
+                    "run_zone",
+                    hx_get=reverse_lazy("console:settings-next-runs"),
+                    hx_trigger="change",
+                    hx_include="this",
+                    hx_target="#next-runs",
+                    hx_swap="outerHTML",
+                ),
+                _part("next_runs"),
+            ),
+            Fieldset("Quiet hours", pair("quiet_from", "quiet_until")),
+            Fieldset(
+                "Identity in events", pair("tenant_name", "base_url", "account", "region"), _part("tenant_id")
+            ),
+            Fieldset(
+                "Limits", pair("max_users_per_event", "attempt_retention_days", "payload_retention_days")
+            ),
+        )
 
-SECTIONS = (
-    ("Daily run", ("run_time", "run_zone")),
-    ("Quiet hours", ("quiet_from", "quiet_until")),
-    ("Identity in events", ("tenant_name", "base_url", "account", "region")),
-    ("Limits", ("max_users_per_event", "attempt_retention_days", "payload_retention_days")),
-)
+
+def _part(name: str) -> HTML:
+    return HTML(f'{{% include "console/settings/{name}.html" %}}')
 
 
 class Settings(ConsoleView):
@@ -98,7 +122,7 @@ class Settings(ConsoleView):
     def post(self, request: HttpRequest) -> HttpResponse:
         form = SettingsForm(request.POST, instance=Configuration.load())
         if not form.is_valid():
-            return self._page(form, status=422)
+            return self._page(form)
         daily, others = {"run_time", "run_zone"}, set(form.changed_data) - {"run_time", "run_zone"}
         if others:
             configuration = form.save(commit=False)
@@ -109,7 +133,7 @@ class Settings(ConsoleView):
             update_schedule(given["run_time"], given["run_zone"], by=request.user)
         return self.done("The settings are saved.", link("settings"))
 
-    def _page(self, form: SettingsForm, status: int = 200) -> HttpResponse:
+    def _page(self, form: SettingsForm) -> HttpResponse:
         # A form with errors has put what it could into its instance; times are of what is stored.
         stored = Configuration.load()
         if self.context()["can_engineer"] is False:
@@ -119,12 +143,10 @@ class Settings(ConsoleView):
             {
                 "subtitle": "When the checks run, how events name this installation, and what is kept.",
                 "form": form,
-                "sections": [(title, [form[name] for name in names]) for title, names in SECTIONS],
                 "configuration": stored,
                 "next_runs": next_runs(stored, timezone.now()),
                 "population": population(),
             },
-            status=status,
         )
 
 

@@ -146,7 +146,7 @@ class Sources(ConsoleView):
     def get(self, request: HttpRequest) -> HttpResponse:
         return self.answer(UploadForm(initial={"source": request.GET.get("source")}))
 
-    def answer(self, form: UploadForm, report: Report | None = None, status: int = 200) -> HttpResponse:
+    def answer(self, form: UploadForm, report: Report | None = None) -> HttpResponse:
         imports = Import.objects.select_related("source")[:20]
         context = {
             "form": form,
@@ -157,12 +157,12 @@ class Sources(ConsoleView):
             "subtitle": "Identity providers and HR systems whose accounts the checks read.",
             "crumbs": [("Integrations", link("integrations"))],
         }
-        return self.page(context, status=status)
+        return self.page(context)
 
     def post(self, request: HttpRequest) -> HttpResponse:
         form = UploadForm(request.POST, request.FILES)
         if not form.is_valid():
-            return self.answer(form, status=422)
+            return self.answer(form)
         source = form.target()
         new = source.pk is None
         if new:
@@ -171,7 +171,7 @@ class Sources(ConsoleView):
         if report.done is None:
             if new:
                 source.delete()
-            return self.answer(form, report, 422)
+            return self.answer(form, report)
         text = f"Imported {report.done.file_name}: {report.done.read} read, {report.done.rejected} rejected."
         record(request, source, text, ADDITION if new else CHANGE)
         return self.answer(UploadForm(initial={"source": source.slug}), report)
