@@ -189,7 +189,12 @@ class TestSchema:
 
     def test_without_a_name_it_prints_all(self, capsys):
         call_command("schema")
-        assert set(json.loads(capsys.readouterr().out)) == {"FAILED_CHECK", "DIRECT_MESSAGE", "WebhookTest"}
+        assert set(json.loads(capsys.readouterr().out)) == {
+            "FAILED_CHECK",
+            "CHECK_RESOLVED",
+            "DIRECT_MESSAGE",
+            "WebhookTest",
+        }
 
     def test_an_unknown_one_gets_a_suggestion(self):
         with pytest.raises(CommandError, match="Did you mean FAILED_CHECK"):

@@ -249,7 +249,8 @@ def test_it_renders_each_sort_of_event(kind, sample):
     ],
 )
 def test_an_answer_becomes_the_right_outcome(kind, sample, receiver, behaviour, result, status):
-    quick = document(sample, receiver) | {"timeouts": {"connect": 1, "answer": 0.3}}
+    # Impatient only with those who never answer: a busy machine must not look like one of them.
+    quick = document(sample, receiver) | {"timeouts": {"connect": 5, "answer": 5 if status else 0.3}}
     integration = services.save_integration(name="Sample", kind=kind.slug, document=quick).integration
     to = services.target_of(integration)
     answering(receiver, behaviour)
@@ -258,7 +259,7 @@ def test_an_answer_becomes_the_right_outcome(kind, sample, receiver, behaviour, 
     assert (outcome.result, outcome.status) == (result, status)
     assert outcome.reason
     assert outcome.retry_after == (30 if status == 429 else None)
-    assert outcome.latency_ms < 1900
+    assert outcome.latency_ms < 4900
 
 
 @over_http
