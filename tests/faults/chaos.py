@@ -59,6 +59,7 @@ class Chaos(threading.Thread):
         self.dice = random.Random(seed)
         self.clusters, self.base, self.signing, self.lease = clusters, base, signing, lease
         self.postgres, self.redis = postgres, redis
+        self.port = int(base.rpartition(":")[2])
         self.counts: Counter[str] = Counter()
         self.frozen: list[tuple[float, psutil.Process]] = []
         self.ended = threading.Event()
@@ -86,7 +87,7 @@ class Chaos(threading.Thread):
             self.weights["restart_redis"] = 2
 
     def run(self) -> None:
-        while not self.ended.wait(self.dice.uniform(0.3, 2.2)):
+        while not self.ended.wait(self.dice.uniform(0.2, 1.8)):
             self.mend()
             name = self.dice.choices(list(self.weights), list(self.weights.values()))[0]
             try:
@@ -124,15 +125,43 @@ class Chaos(threading.Thread):
     def _cluster(self) -> Process:
         return self.dice.choice(self.clusters)
 
-    def _below_sentinel(self) -> list[psutil.Process]:
+    def _below_sentinel(self, cluster: Process | None = None) -> list[psutil.Process]:
         """Workers, monitor and pusher of one cluster; the first child is its sentinel."""
-        children = self._cluster().children()
+        children = (cluster or self._cluster()).children()
         return sorted(children[1:], key=lambda process: process.pid)
 
+    def kill_each_part(self) -> None:
+        """While nothing is to do: whichever process waits for a task, it is killed while it does."""
+        for cluster in self.clusters:
+            for process in self._below_sentinel(cluster):
+                with suppress(psutil.Error):
+                    process.kill()
+                time.sleep(1)  # its successor is started each half second
+        self.mend()
+
+    def _victim(self) -> psutil.Process | None:
+        """Half of the time a process that is sending right now, else any below the sentinel."""
+        found = self._below_sentinel()
+        if self.dice.random() < 0.5:
+            deadline = time.monotonic() + 1.5
+            while time.monotonic() < deadline:
+                if sending := [process for process in found if self._sends(process)]:
+                    return self.dice.choice(sending)
+                time.sleep(0.02)
+        return self.dice.choice(found) if found else None
+
+    def _sends(self, process: psutil.Process) -> bool:
+        with suppress(psutil.Error):
+            return any(
+                each.raddr and each.raddr.port == self.port and each.status == psutil.CONN_ESTABLISHED
+                for each in process.net_connections("tcp4")
+            )
+        return False
+
     def kill_worker(self) -> None:
-        if found := self._below_sentinel():
+        if victim := self._victim():
             with suppress(psutil.Error):
-                self.dice.choice(found).kill()
+                victim.kill()
 
     def kill_cluster(self) -> None:
         cluster = self._cluster()
@@ -151,8 +180,7 @@ class Chaos(threading.Thread):
 
     def freeze_worker(self) -> None:
         """Stopped for longer than its lease, then let go on: its deliveries are in others' hands by then."""
-        if found := self._below_sentinel():
-            process = self.dice.choice(found)
+        if process := self._victim():
             with suppress(psutil.Error):
                 process.suspend()
                 self.frozen.append((time.monotonic() + self.lease + self.dice.uniform(0, 3), process))
@@ -184,8 +212,10 @@ class Chaos(threading.Thread):
 
     def run_leases_out(self) -> None:
         """As if the clock had jumped: deliveries under way are free for others."""
-        sending = list(Delivery.objects.filter(state="sending").values_list("id", flat=True)[:500])
-        some = self.dice.sample(sending, len(sending) // 5)
+        deadline, sending = time.monotonic() + 1.5, []
+        while not sending and time.monotonic() < deadline:
+            sending = list(Delivery.objects.filter(state="sending").values_list("id", flat=True)[:500])
+        some = self.dice.sample(sending, len(sending) // 3)
         past = timezone.now() - timedelta(seconds=1)
         Delivery.objects.filter(id__in=some, state="sending").update(lease_until=past)
 

@@ -24,14 +24,15 @@ from tests.faults.receiver import Plan
 LEASE = 8
 WORKERS = 2
 CLUSTERS = 2
-SHARE = 0.3
+SHARE = 0.35
 TOKEN_SHARE = 0.35
 SWEEP_EVERY = 3.0
 # The disturbances go on at least so long, and until all is planned and most of it sent.
-CHAOS_LEAST, CHAOS_MOST = 30.0, 240.0
+CHAOS_LEAST, CHAOS_MOST = 45.0, 240.0
 # A run by the queue may take so long; deliveries may stand still for so long.
 PATIENCE = 300.0
 QUIET = 60.0
+DEAF_AFTER = 45.0
 log = logging.getLogger("faults")
 
 
@@ -239,7 +240,10 @@ class Scenario:
         self.note(f"disturbances end: {dict(self.chaos.counts)}")
         resume_gone()
         self.settle(lambda left: left == 0, QUIET)
+        self.chaos.kill_each_part()
+        deaf = self.deaf_clusters()
         report = verdict.judge(self.witness)
+        report.none_of("clusters that look alive and take no task", deaf)
         report.problems += self.chaos.errors
         return {
             "seed": self.seed,
@@ -273,6 +277,19 @@ class Scenario:
                 said = now
                 self.note(f"{left} deliveries open")
             time.sleep(0.5)
+
+    def deaf_clusters(self) -> list[str]:
+        """The logs of the clusters that take none of many tasks: another cluster must not cover for them."""
+        from notifications import bell
+
+        marks = [(cluster.log, cluster.log.stat().st_size) for cluster in self.chaos.clusters]
+        deadline = time.monotonic() + DEAF_AFTER
+        while True:
+            deaf = [str(log) for log, mark in marks if b" processing " not in log.read_bytes()[mark:]]
+            if not deaf or time.monotonic() > deadline:
+                return deaf
+            bell.request("notifications.tasks.sweep")
+            time.sleep(0.3)
 
     def hurry(self) -> None:
         """The clock of the breakers, moved: half a minute's pause need not be waited for."""
