@@ -13,7 +13,7 @@ from django.urls import path
 from checks.accounts import link_account, unlink_account
 from checks.models import Account, Check, Finding, Source, Status, User, UserType
 from cii_project.console.base import ConsoleView, KeysetPage, Role, link, record
-from cii_project.console.titles import title_of
+from cii_project.console.titles import about, title_of
 from cii_project.console.users_accounts import factors_of, people_named, side_by_side
 from cii_project.console.users_queries import FLAGS, Filters, failing_counts, matching, source_names
 from cii_project.models import SavedFilter
@@ -122,7 +122,7 @@ class UserPage(ConsoleView):
                     (e, title_of(e.check_ref), link("check", e.check_ref.slug)) for e in exclusions
                 ],
                 "sent": [
-                    (delivery, title_of(delivery.event.check_ref), link("delivery", delivery.pk))
+                    (delivery, about(delivery.event), link("delivery", delivery.pk))
                     for delivery in sent_about(user, findings)
                 ],
             }

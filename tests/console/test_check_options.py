@@ -4,6 +4,7 @@ from datetime import time
 
 import pytest
 
+from checks.models import User
 from cii_project.console.check_targets import options_said
 from notifications.models import Configuration, Delivery, Subscription
 from notifications.services import run_and_notify, subscribe
@@ -119,6 +120,9 @@ def test_a_message_to_a_person_is_called_so_in_deliveries():
     page = text(client.get(f"/deliveries/{delivery.id}/"))
     assert "Message to a person" in page
     assert "your account kim@example.com fails the check" in page
+    of_the_user = text(client.get(f"/users/{User.objects.get().id}/"))
+    assert "Message to a person" in of_the_user
+    assert "Test Connectivity" not in of_the_user
 
 
 def test_quiet_hours_are_set_together_or_not_at_all():
