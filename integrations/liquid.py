@@ -105,7 +105,8 @@ BODY = _environment(_BoundedBody, Undefined)
 
 
 # --- Parse and render -------------------------------------------------------------------------------
-def located(error: LiquidError) -> TemplateError:
+def located(error: LiquidError, source: str = "") -> TemplateError:
+    """``source``: where a tag that is never closed is missed is the end of it."""
     try:
         context = error.context()
     except ValueError:  # the token stands at the very end of the text
@@ -113,7 +114,11 @@ def located(error: LiquidError) -> TemplateError:
     text = str(error.message or "The template cannot be read.")
     if not text.endswith("."):
         text += "."
-    return TemplateError(text, context[0], context[1] + 1) if context else TemplateError(text)
+    if context:
+        return TemplateError(text, context[0], context[1] + 1)
+    if source:
+        return TemplateError(text.replace("end of expression", "the end"), *place(source, len(source)))
+    return TemplateError(text)
 
 
 def place(source: str, index: int) -> tuple[int, int]:
@@ -129,7 +134,7 @@ def parse(text: str, environment: Environment = LENIENT) -> BoundTemplate:
     try:
         return environment.from_string(text)
     except LiquidError as error:
-        raise located(error) from error
+        raise located(error, text) from error
     except RecursionError as error:
         raise TemplateError("The template nests too deeply.") from error
 

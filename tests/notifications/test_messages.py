@@ -38,6 +38,7 @@ def test_every_variable_of_the_list_exists(audience):
         ("a {{ 'x' | shout }}", 1, 12),
         ("\n{% for user in users %}{{ user.name }}{% endfor %}", 2, 27),
         ("{% include 'other' %}", 1, 4),
+        ("one\ntwo {% for user in users %}x", 2, 29),
     ],
 )
 def test_an_error_says_where(text, line, column):
