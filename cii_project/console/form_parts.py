@@ -6,21 +6,24 @@ from crispy_forms.helper import FormHelper
 from crispy_forms.layout import Div, Layout
 from django import forms
 from django.forms.widgets import Input
-from unfold.widgets import CHECKBOX_CLASSES, INPUT_CLASSES, SELECT_CLASSES, TEXTAREA_CLASSES
+from unfold.widgets import CHECKBOX_CLASSES, INPUT_CLASSES, TEXTAREA_CLASSES, UnfoldAdminSelectWidget
 
-# The first that fits: CheckboxInput is an Input, CheckboxSelectMultiple a kind of Select to Django.
+# The first that fits: CheckboxInput is an Input too.
 LOOKS: tuple[tuple[type[forms.Widget], list[str]], ...] = (
     (forms.CheckboxSelectMultiple, CHECKBOX_CLASSES),
     (forms.CheckboxInput, CHECKBOX_CLASSES),
-    (forms.Select, SELECT_CLASSES),
     (forms.Textarea, TEXTAREA_CLASSES),
     (Input, INPUT_CLASSES),
 )
 
 
 def dress(form: forms.BaseForm) -> None:
-    """Give the widgets of a form Unfold's classes."""
+    """Give the widgets of a form Unfold's look."""
     for field in form.fields.values():
+        if isinstance(field, forms.ChoiceField) and type(field.widget) is forms.Select:
+            field.widget = UnfoldAdminSelectWidget(attrs=field.widget.attrs)
+            field.widget.choices = field.choices
+            continue
         look = next((classes for kind, classes in LOOKS if isinstance(field.widget, kind)), [])
         field.widget.attrs["class"] = " ".join(look)
 

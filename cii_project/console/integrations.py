@@ -41,7 +41,7 @@ from notifications.models import Audience, Delivery, Subscription
 # The session's key under which a secret that was just made waits, sealed, for the one page that shows it.
 SHOWN_ONCE = "signing_secret"
 HEALTH_DAYS = 14
-CHECKS_IN_ROW = 2
+CHECKS_IN_ROW = 1
 
 
 def _all() -> QuerySet[Integration]:

@@ -27,6 +27,15 @@
     byId("c-dialog")?.close();
   }
 
+  // What was told in a dialog stays to be read after it has closed ("close" does not bubble).
+  document.addEventListener(
+    "close",
+    (event) => {
+      if (event.target.matches?.("dialog")) byId("c-toasts")?.append(...event.target.querySelectorAll(".c-toast"));
+    },
+    true,
+  );
+
   document.addEventListener("toast", (event) => toast(event.detail));
   document.addEventListener("close-dialog", closeDialog);
 

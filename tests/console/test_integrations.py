@@ -250,7 +250,7 @@ def test_the_list_shows_state_checks_and_what_can_be_done_to_each():
         subscribe(check_of(slug), target)
     page = text(client_of("Engineer").get("/integrations/"))
     assert "Guest With Administrator Role" in page
-    assert "1 more checks of soar" in page
+    assert "2 more checks of soar" in page
     assert "Nothing sent yet" in page
     assert [action for action in ACTIONS if f"</span>{action}" not in page] == []
 
