@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from django.test import Client
+from django.test import Client, RequestFactory
+from django.views.defaults import server_error
 
 from checks.models import Check, User
 from cii_project.console.paging import KeysetPage
@@ -216,3 +217,23 @@ def test_a_cursor_that_makes_no_sense_is_the_first_page(cursor):
     page = KeysetPage.of(User.objects.all(), order=("name", "id"), cursor=cursor)
     assert [row.name for row in page.rows] == ["ann@example.com"]
     assert client_of("Viewer").get("/users/", {"page": cursor}).status_code == 200
+
+
+# --- What stands alone ----------------------------------------------------------------------------------
+def test_what_stands_nowhere_is_answered_in_words():
+    answer = client_of("Viewer").get("/checks/no-such-check/")
+    assert answer.status_code == 404
+    assert "There is nothing at this address" in text(answer)
+    assert "no-such-check" not in text(answer)
+
+
+def test_a_form_from_a_stale_page_is_refused_with_what_to_do():
+    answer = Client(enforce_csrf_checks=True).post("/admin/login/", {"username": "a", "password": "b"})
+    assert answer.status_code == 403
+    assert "reload the page and send it again" in text(answer)
+
+
+def test_an_error_of_ours_says_so_without_a_context():
+    answer = server_error(RequestFactory().get("/"))
+    assert answer.status_code == 500
+    assert "Something went wrong here" in text(answer)
