@@ -92,13 +92,11 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", log: Path) -> None:
 
 
 def deliver(scratch: Scratch, messages: int, seed: int, say: Say) -> list[Row]:
-    url = scratch.create()
-    scratch.step(url, "install")
+    url = scratch.installed()
     planned = scratch.step(url, "plan", messages=messages, batch=max(1, messages // 2000), port=9)
     say(
         f"planned {planned['direct']:,} messages and {planned['lists']:,} batches in {planned['planning']:.2f} s"
     )
-    scratch.step(url, "tidy")
 
     bare = {trust: _bare(scratch, url, min(messages, 10_000), trust_env=trust) for trust in (True, False)}
     for trust, found in bare.items():
@@ -181,7 +179,6 @@ def _send(scratch: Scratch, url: str, paths: Sequence[str], count: int, say: Say
     hanging = [f"target {place}" for place, path in enumerate(paths) if path.startswith("/hang")]
     with sink() as receiver:
         scratch.step(url, "arm", paths=paths, count=count, port=receiver.port)
-        scratch.step(url, "tidy")
         with cluster(scratch, url, log) as pid:
             found = scratch.step(url, "send", cluster=pid, seconds=SEND_SECONDS, but=hanging)
         counted = receiver.counted()

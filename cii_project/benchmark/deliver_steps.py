@@ -12,6 +12,7 @@ from django_q.brokers import get_broker
 from checks.accounts import import_accounts
 from checks.models import Check, Run, Source
 from cii_project.benchmark import bare
+from cii_project.benchmark.common_steps import tidy
 from cii_project.benchmark.measuring import measured, peak_mb
 from cii_project.benchmark.steps import step
 from integrations.models import Integration
@@ -103,6 +104,7 @@ def arm(paths: Sequence[str], count: int, port: int) -> dict[str, Any]:
                 first_attempt_at=None,
                 delivered_at=None,
             )
+    tidy()
     return {"due": len(ids)}
 
 

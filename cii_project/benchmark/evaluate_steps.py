@@ -1,5 +1,6 @@
 """Steps of ``evaluate``: a run of the product, a run of the floor, what stands in the findings."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.db import connection
@@ -7,27 +8,37 @@ from django.utils import timezone
 
 from checks.models import Run
 from cii_project.benchmark import floor_rules
-from cii_project.benchmark.measuring import measured
+from cii_project.benchmark.common_steps import tidy
+from cii_project.benchmark.measuring import Measured, measured
 from cii_project.benchmark.steps import step
 from notifications.services import run_and_notify
 
 
 @step
-def run_product() -> dict[str, Any]:
-    """The daily task's own call."""
-    with measured() as result:
+def run_product(repeats: int = 1) -> dict[str, Any]:
+    """The daily task's own call; of several times the quickest."""
+
+    def once() -> None:
         run = run_and_notify(trigger=Run.Trigger.SCHEDULE)
-    if run.state != Run.State.SUCCEEDED:
-        raise RuntimeError(f"The run ended as {run.state}: {run.error}")
-    return {**result, **_found()}
+        if run.state != Run.State.SUCCEEDED:
+            raise RuntimeError(f"The run ended as {run.state}: {run.error}")
+
+    return {**_quickest(once, repeats), **_found()}
 
 
 @step
-def run_floor() -> dict[str, Any]:
-    connection.ensure_connection()
-    with measured() as result:
-        floor_rules.run(timezone.now())
-    return {**result, **_found()}
+def run_floor(repeats: int = 1) -> dict[str, Any]:
+    return {**_quickest(lambda: floor_rules.run(timezone.now()), repeats), **_found()}
+
+
+def _quickest(action: Callable[[], None], repeats: int) -> Measured:
+    tidy()
+    results = []
+    for _ in range(repeats):
+        with measured() as result:
+            action()
+        results.append(result)
+    return min(results, key=lambda result: float(result["seconds"]))
 
 
 def _found() -> dict[str, Any]:

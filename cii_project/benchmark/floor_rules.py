@@ -74,7 +74,6 @@ def run(now: datetime) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute("SET LOCAL jit = off")
-        cursor.execute("DROP TABLE IF EXISTS floor_changed")
         cursor.execute(
             "CREATE TEMPORARY TABLE floor_changed AS SELECT id AS user_id, old, new FROM ("
             f"SELECT id, verdict_a AS old, CASE WHEN protected THEN {mask} ELSE 0 END AS new FROM checks_user "
@@ -96,6 +95,7 @@ def run(now: datetime) -> None:
             "UPDATE checks_user SET verdict_a = c.new FROM floor_changed c WHERE checks_user.id = c.user_id"
         )
         cursor.execute("DROP TABLE floor_check")
+        cursor.execute("DROP TABLE floor_changed")
 
 
 def _time(moment: datetime) -> str:

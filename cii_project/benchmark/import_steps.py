@@ -14,6 +14,7 @@ from django.db import connection, transaction
 
 from checks.models import Import
 from cii_project.benchmark import data
+from cii_project.benchmark.common_steps import tidy
 from cii_project.benchmark.measuring import measured
 from cii_project.benchmark.steps import step
 
@@ -59,6 +60,7 @@ def _item(item: Any) -> str:
 
 @step
 def import_product(path: str) -> dict[str, Any]:
+    tidy()
     with measured() as result:
         call_command("import_users", path, source="file", stdout=StringIO())
     done = Import.objects.filter(source__slug="file").latest("id")
@@ -68,7 +70,7 @@ def import_product(path: str) -> dict[str, Any]:
 @step
 def import_floor(path: str) -> dict[str, Any]:
     """Read the file, ``COPY`` (SQLite: ``executemany``) to a staging table, upsert: text for text."""
-    connection.ensure_connection()
+    tidy()
     with measured() as result, Path(path).open(encoding="utf-8", newline="") as stream:
         rows = _json_rows(stream) if path.endswith(".jsonl") else _csv_rows(stream)
         names = next(rows)

@@ -49,16 +49,13 @@ def import_(scratch: Scratch, accounts: int, seed: int, say: Callable[[str], Non
 
 
 def _measure(scratch: Scratch, accounts: int, seed: int, form: str, say: Callable[[str], None]) -> Found:
-    url = scratch.create()
-    scratch.step(url, "install")
+    url = scratch.installed()
     path = str(scratch.folder / f"accounts-{accounts}.{form}")
     scratch.step(url, "write_file", path=path, users=accounts, seed=seed, now=utc_now())
-    scratch.step(url, "tidy")
     found = {}
     for which in ("first", "second"):
         found[f"floor {which}"] = scratch.step(url, "import_floor", path=path)
         found[which] = scratch.step(url, "import_product", path=path)
-        scratch.step(url, "tidy")
     if found["first"]["created"] != accounts or found["second"]["unchanged"] != accounts:
         raise AssertionError(f"Of {accounts} accounts: {found}")
     say(f"{accounts:,} accounts, {form}: " + ", ".join(f"{k} {v['seconds']:.2f} s" for k, v in found.items()))

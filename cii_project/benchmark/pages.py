@@ -11,14 +11,12 @@ MOST_MS = 300.0
 
 
 def pages(scratch: Scratch, users: int, seed: int, say: Callable[[str], None]) -> list[Row]:
-    url = scratch.create()
-    scratch.step(url, "install")
+    url = scratch.installed()
     scratch.step(url, "load", users=min(users, data.IMPORTED), seed=seed, now=utc_now())
     made = scratch.step(url, "multiply", users=users)
     say(f"{made['users']:,} users, {made['accounts']:,} accounts")
     run = scratch.step(url, "run_product")
     say(f"a first run in {run['seconds']:.1f} s: {run['open']:,} open findings")
-    scratch.step(url, "tidy")
     visited = scratch.step(url, "visit")
     rows = []
     for name, page in visited["pages"].items():

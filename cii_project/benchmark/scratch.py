@@ -36,6 +36,7 @@ class Scratch:
     folder: Path
     redis: str = ""
     databases: list[str] = field(default_factory=list)
+    template: str = ""
     keys: dict[str, str] = field(
         default_factory=lambda: {
             "SECRET_KEY": secrets.token_urlsafe(50),
@@ -64,6 +65,13 @@ class Scratch:
             url = urlunsplit(urlsplit(self.server)._replace(path=f"/{name}"))
         self.databases.append(url)
         return url
+
+    def installed(self) -> str:
+        """A new database in which ``setup`` has run; its URL."""
+        if not self.template:
+            self.template = self.create()
+            self.step(self.template, "install")
+        return self.create(like=self.template)
 
     def drop(self, url: str) -> None:
         self.databases.remove(url)

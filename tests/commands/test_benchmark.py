@@ -1,0 +1,101 @@
+"""benchmark: each subject at a size of seconds; its floors agree with the product, and it leaves nothing behind."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pytest
+from django.conf import settings
+
+from checks.catalogue import CATALOGUE
+from cii_project.benchmark import data, floor_rules
+from cii_project.benchmark.measuring import Row
+
+NOW = datetime(2026, 7, 1, tzinfo=UTC)
+
+
+def benchmark(*arguments: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "benchmark", *arguments],
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def rows(*arguments: str) -> dict[str, dict]:
+    code, output, errors = benchmark(*arguments, "--format", "json")
+    assert code == 0, errors
+    return {row["what"]: row for row in json.loads(output)["rows"]}
+
+
+def where() -> list[str]:
+    url = os.environ.get("TEST_DATABASE_URL", "")
+    return ["--database", url.rpartition("/")[0] + "/postgres"] if url.startswith("postgres") else []
+
+
+def test_evaluate_finds_what_the_rules_by_hand_find():
+    found = rows("evaluate", "--users", "1000", *where())
+    assert {"first run", "nothing new", "1 % changed"} <= set(found)
+    assert found["first run"]["floor"] > 0
+    assert "checks" in found["first run"]["note"]
+
+
+def test_import_tells_first_and_second_time_and_memory():
+    found = rows("import", "--users", "1000", *where())
+    for form in ("csv", "jsonl"):
+        assert found[f"{form}: second, against the first"]["note"] == "1,000 unchanged"
+        assert found[f"{form}: peak memory"]["product"] > 0
+
+
+def test_pages_visits_every_list_and_goes_far_into_it():
+    found = rows("pages", "--users", "1500", *where())
+    assert {"users", "users, far", "check", "check, far", "deliveries", "runs"} <= set(found)
+    assert all(row["product"] > 0 for row in found.values())
+
+
+def test_deliver_sends_each_message_once_through_a_real_cluster():
+    found = rows("deliver", "--users", "300", *where())
+    assert found["events a second"]["product"] > 0
+    assert "300 messages" in found["planning"]["note"]
+
+
+def test_the_floor_knows_every_check_of_the_catalogue():
+    assert set(floor_rules.RULES) == set(CATALOGUE)
+
+
+def test_the_same_seed_makes_the_same_users_and_another_version_others():
+    def made(seed: int = 1, **more: int) -> list[data.Record]:
+        return list(data.records("okta", 50, seed=seed, now=NOW, **more))
+
+    assert made() == made()
+    assert made() != made(seed=2)
+    changed = made(version=1, every=10)
+    assert [record["login"] for record in changed] == [record["login"] for record in made()[1::10]]
+    assert changed != made()[1::10]
+
+
+@pytest.mark.parametrize(
+    ("row", "met"),
+    [
+        (Row("less is better", "s", 3, 2, target=1.5), True),
+        (Row("less is better", "s", 4, 2, target=1.5), False),
+        (Row("more is better", "/s", 3, 2, target=1.5, higher=True), True),
+        (Row("more is better", "/s", 2, 2, target=1.5, higher=True), False),
+        (Row("no floor", "MB", 151, target=150), False),
+        (Row("a bound of its own", "ms", 301, 1, most=300), False),
+        (Row("nothing asked", "s", 3, 2), None),
+    ],
+)
+def test_a_target_bounds_the_ratio(row, met):
+    assert row.met is met
+
+
+def test_a_database_that_is_none_is_refused():
+    code, _, errors = benchmark("evaluate", "--database", "mysql://localhost/x")
+    assert code == 2
+    assert "postgres://" in errors
