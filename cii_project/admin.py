@@ -12,6 +12,7 @@ from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from checks.admin import RecordAdmin
+from cii_project.models import SavedFilter
 
 for theirs in (User, Group, Schedule, Success, Failure, OrmQ):
     if admin.site.is_registered(theirs):
@@ -36,6 +37,14 @@ class LogEntryAdmin(RecordAdmin):
     list_filter = ("action_flag", "content_type")
     search_fields = ("object_repr", "change_message", "^user__username")
     list_select_related = ("user", "content_type")
+
+
+@admin.register(SavedFilter)
+class SavedFilterAdmin(RecordAdmin):
+    list_display = ("name", "page", "person")
+    list_filter = ("page",)
+    search_fields = ("name", "^person__username")
+    list_select_related = ("person",)
 
 
 # Who can edit a schedule, or queue a task, can run any function: the queue is to look at only.

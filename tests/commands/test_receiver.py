@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import requests
@@ -275,7 +276,11 @@ class TestCommand:
             ({"bearer": "id"}, "CLIENT_ID:CLIENT_SECRET"),
             ({"status": 99}, "between 200 and 599"),
             ({"host": "example.com"}, "IPv4 address"),
-            ({"port": 70000}, "another --port"),
+            ({"port": 70000}, r"[^.]\. Choose another --port"),
+            ({"signing_secret": ["whsec_short"]}, "--signing-secret: .*24 to 64 bytes"),
+            ({"log": Path("/nowhere/log.jsonl")}, "--log /nowhere/log.jsonl cannot be written: No such file"),
+            ({"delay": -1.0}, "--delay must not be negative"),
+            ({"times": -1}, "--times must not be negative"),
         ],
     )
     def test_a_wrong_option_says_what_to_write(self, options, said):

@@ -1,8 +1,10 @@
 """manage.py receiver: a real receiver of our webhooks, on loopback."""
 
 import ipaddress
+import os
 import ssl
 from argparse import ArgumentParser
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from cii_project.receiver.contract import contract_problems
 from cii_project.receiver.server import Misbehaviour, Receiver, Server
 from cii_project.receiver.tokens import PATH, TokenEndpoint
 from cii_project.receiver.verification import Expected
+from integrations import signing
 
 
 def pair(text: str, separator: str, option: str, example: str) -> tuple[str, str]:
@@ -88,6 +91,9 @@ class Command(BaseCommand):
         if options["basic"]:
             pair(options["basic"], ":", "--basic", "USER:PASSWORD")
         api_key = options["api_key"]
+        for secret in options["signing_secret"]:
+            self._check_secret(secret)
+        self._check_log(options["log"])
         receiver = Receiver(
             expected=Expected(
                 basic=options["basic"],
@@ -104,15 +110,29 @@ class Command(BaseCommand):
         try:
             return Server(self._host(options["host"]), options["port"], receiver, self._tls(options))
         except (OSError, OverflowError) as error:
-            text = (
-                f"Cannot listen on {options['host']} port {options['port']}: {error}. Choose another --port."
-            )
+            text = f"Cannot listen on {options['host']} port {options['port']}: {str(error).rstrip('.')}. Choose another --port."
             raise CommandError(text) from error
+
+    def _check_secret(self, secret: str) -> None:
+        try:
+            signing.key_of(secret)
+        except signing.BadSecret as error:
+            raise CommandError(f"--signing-secret: {error}") from error
+
+    def _check_log(self, log: Path | None) -> None:
+        try:
+            if log:
+                os.close(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
+        except OSError as error:
+            raise CommandError(f"--log {log} cannot be written: {error.strerror}.") from error
 
     def _misbehaviour(self, options: dict[str, Any]) -> Misbehaviour:
         status = options["status"]
         if status is not None and not 200 <= status <= 599:
             raise CommandError("--status must be between 200 and 599.")
+        for name in ("delay", "drip", "times"):
+            if not 0 <= options[name] < inf:
+                raise CommandError(f"--{name} must not be negative.")
         return Misbehaviour(status, options["delay"], options["drip"], options["close"], options["times"])
 
     def _host(self, host: str) -> str:
