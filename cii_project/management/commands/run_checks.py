@@ -149,5 +149,5 @@ class Command(BaseCommand):
             console.print(table_of_who(document["who"]))
         totals = {name: sum(row[name] for row in rows) for name in ("failing", "new", "resolved")}
         self.stdout.write(
-            f"{len(rows)} checks: {totals['failing']} failing, {totals['new']} new, {totals['resolved']} resolved."
+            f"{len(rows)} check{'s' if len(rows) != 1 else ''}: {totals['failing']} failing, {totals['new']} new, {totals['resolved']} resolved."
         )
