@@ -44,8 +44,8 @@
     if (event.detail.target.id !== "c-dialog-body" || left) return;
     const dialog = byId("c-dialog");
     if (!dialog.open) dialog.showModal();
-    const first = dialog.querySelector(".c-field-error input, [autofocus], input:not([type=hidden]), select, textarea");
-    first?.focus();
+    const wanted = [".c-field-error input", "[autofocus]", "input:not([type=hidden]), select, textarea"];
+    wanted.map((selector) => dialog.querySelector(selector)).find(Boolean)?.focus();
   });
   document.addEventListener("htmx:beforeRequest", () => byId("c-progress")?.classList.add("is-busy"));
   document.addEventListener("htmx:afterRequest", () => byId("c-progress")?.classList.remove("is-busy"));
