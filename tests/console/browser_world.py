@@ -16,6 +16,7 @@ from typing import Any
 
 from cryptography.fernet import Fernet
 from django.conf import settings
+from playwright.sync_api import Page, expect
 
 ROOT = Path(settings.BASE_DIR)
 PASSWORD = "correct horse battery staple"
@@ -46,6 +47,7 @@ class Installation:
     receiver: str
     environment: dict[str, str]
     processes: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    worker: "subprocess.Popen[bytes] | None" = None
 
     def manage(self, *command: str) -> None:
         done = subprocess.run(
@@ -80,6 +82,15 @@ class Installation:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+    @contextmanager
+    def held(self, process: "subprocess.Popen[bytes]") -> Iterator[None]:
+        """The process and its children stand still for the block."""
+        os.killpg(process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(process.pid, signal.SIGCONT)
 
     def received(self, path: str = "") -> list[dict[str, Any]]:
         """What the receiver wrote down: one entry a request, with its verdict."""
@@ -122,10 +133,36 @@ def installation(folder: Path) -> Iterator[Installation]:
         options = ["--port", str(receiver), "--log", str(folder / "receiver.jsonl")]
         options += ["--basic", BASIC, "--api-key", API_KEY, "--bearer", CLIENT]
         made.start("receiver", "manage.py", "receiver", *options, "--signing-secret", SIGNING_SECRET)
-        made.start("worker", "manage.py", "qcluster")
+        made.worker = made.start("worker", "manage.py", "qcluster")
         made.start("web", "-m", "waitress", f"--listen=127.0.0.1:{web}", "cii_project.wsgi:application")
         wait_for_port(made.url)
         wait_for_port(made.receiver)
         yield made
     finally:
         made.stop()
+
+
+def create_webhook(page: Page, world: Installation, name: str, path: str, kind: str, **given: str) -> None:
+    """By the form. ``given``: ``url``, ``password``, ``client_secret`` or ``endpoint`` other than the right ones."""
+    page.goto("/integrations/add/webhook/")
+    page.get_by_label("Name", exact=True).fill(name)
+    page.get_by_label("URL", exact=True).fill(given.get("url", f"{world.receiver}{path}"))
+    page.get_by_label("Authorization", exact=True).select_option(kind)
+    if kind == "basic":
+        user, password = BASIC.split(":")
+        page.get_by_label("User name").fill(user)
+        page.get_by_label("Password").fill(given.get("password", password))
+    elif kind == "api_key":
+        header, value = API_KEY.split("=")
+        page.get_by_label("Header name").fill(header)
+        page.get_by_label("Header value").fill(value)
+    else:
+        client, secret = CLIENT.split(":")
+        page.get_by_label("Authorization endpoint").fill(
+            given.get("endpoint", f"{world.receiver}/oauth/token")
+        )
+        page.get_by_label("Client id").fill(client)
+        page.get_by_label("Client secret").fill(given.get("client_secret", secret))
+    page.get_by_label("Signing secret").fill(SIGNING_SECRET)
+    page.get_by_role("button", name="Add integration").click()
+    expect(page.get_by_text("It is on no check yet").first).to_be_visible()
