@@ -24,6 +24,7 @@ RECORDS = {
     "admin": "Audit log",
     "auth": "People and roles",
     "checks": "Records of checks",
+    "console": "Records of the pages",
     "integrations": "Records of integrations",
     "notifications": "Records of notifications",
     "django_q": "Queue",
