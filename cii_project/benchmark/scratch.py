@@ -124,7 +124,7 @@ class Scratch:
             check=False,
         )
         if done.returncode:
-            raise StepFailed(f"The step {name} failed.\n{done.stderr[-4000:]}")
+            raise StepFailed(f"The step {name} ended with {done.returncode}.\n{done.stderr[-4000:]}")
         result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
         return result
 
