@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from django.conf import settings
 
 GRACE_SECONDS = 10
@@ -31,6 +32,7 @@ class Part:
 
     def start(self, ready: str = "") -> None:
         """Start it, and wait until its log says ``ready``."""
+        self._end_leftover()
         begun = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as output:
             # A session of its own: Ctrl-C reaches us alone, and its children end with it.
@@ -42,12 +44,32 @@ class Part:
                 cwd=settings.BASE_DIR,
                 start_new_session=True,
             )
-        self.log.with_suffix(".pid").write_text(f"{self.process.pid}\n", encoding="utf-8")
+        self._pid_file.write_text(f"{self.process.pid}\n", encoding="utf-8")
         deadline = time.monotonic() + START_SECONDS
         while ready and ready not in self._output_since(begun):
             if not self.running or time.monotonic() > deadline:
                 raise PartFailed(f"The {self.name} did not start; see {self.log}.")
             time.sleep(0.05)
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.log.with_suffix(".pid")
+
+    def _end_leftover(self) -> None:
+        """End what a demonstration that was itself killed left running: the process of the recorded id, if
+        it still leads its session and works on our data folder."""
+        try:
+            left = psutil.Process(int(self._pid_file.read_text(encoding="utf-8")))
+            ours = (
+                left.environ().get("DATA_DIR") == str(settings.DATA_DIR) and os.getsid(left.pid) == left.pid
+            )
+        except (OSError, ValueError, psutil.Error):
+            return
+        if ours and left.pid != os.getpid():
+            with suppress(psutil.Error, ProcessLookupError):
+                left.terminate()
+                psutil.wait_procs([left], timeout=GRACE_SECONDS)
+                os.killpg(left.pid, signal.SIGKILL)
 
     def _output_since(self, begun: int) -> str:
         with self.log.open("rb") as stream:

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 import uuid
 from pathlib import Path
@@ -179,6 +181,30 @@ class TestTheSupervisor:
         assert part.running
         assert part.process.pid != first
         assert "sleeper has ended" in parts.said[0]
+
+    def test_what_a_killed_demonstration_left_running_is_ended_by_the_next(self, parts, tmp_path):
+        orphan = Part("sleeper", SLEEPER, tmp_path / "sleeper.log")
+        orphan.start("ready")
+        pid = orphan.process.pid
+        parts.start(Part("sleeper", SLEEPER, tmp_path / "sleeper.log"), "ready")
+        orphan.process.wait(5)
+        assert not _is_alive(pid)
+
+    def test_a_process_of_somebody_else_that_has_the_number_now_is_left_alone(
+        self, parts, tmp_path, monkeypatch
+    ):
+        monkeypatch.setenv("DATA_DIR", str(tmp_path / "elsewhere"))
+        stranger = subprocess.Popen(
+            [sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True
+        )
+        monkeypatch.undo()
+        try:
+            (tmp_path / "sleeper.pid").write_text(str(stranger.pid))
+            parts.start(Part("sleeper", SLEEPER, tmp_path / "sleeper.log"), "ready")
+            assert stranger.poll() is None
+        finally:
+            stranger.kill()
+            stranger.wait()
 
     def test_a_child_that_outlives_its_killed_parent_is_ended_too(self, parts, tmp_path):
         code = "import os, time; pid = os.fork(); print('ready', os.getpid(), flush=True); time.sleep(60)"
