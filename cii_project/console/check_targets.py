@@ -153,7 +153,7 @@ class SendCurrent(ConsoleView):
         chosen = telling_of(check, integration, audience).filter
         return {
             "check": check,
-            "title": title_of(slug),
+            "check_title": title_of(slug),
             "integration": integration,
             "audience": audience,
             "audience_label": AUDIENCE_LABELS[Audience(audience)],

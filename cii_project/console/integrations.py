@@ -116,7 +116,7 @@ class Form(Page):
     role = write_role = Role.ENGINEER
 
     def answer(self, kind: str, form: IntegrationForm, integration: Integration | None) -> HttpResponse:
-        title = f"Edit {integration.name}" if integration else f"Add {KINDS[kind].label}"
+        title = f"Edit {integration.name}" if integration else f"Add {form.label or KINDS[kind].label}"
         context = {"form": form, "integration": integration, "title": title}
         return self.page({**context, "crumbs": self.crumbs(integration)})
 

@@ -89,6 +89,8 @@ class IntegrationForm(forms.Form):
     max_attempts = number("Attempts, at most", "Empty: 185.")
     max_age_hours = number("Hours, at most", "Empty: 24. Then it is a dead letter.")
 
+    # What is added, where that is more than the kind: a preset's name.
+    label = ""
     # Path in the document → field of the form, where it is not the same.
     paths: Mapping[str, str] = {f"limits.{name}": name for name in LIMITS}
 

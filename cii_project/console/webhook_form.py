@@ -200,6 +200,7 @@ class WebhookForm(IntegrationForm):
         if integration:
             self._mark_stored(stored)
         elif found:
+            self.label = found.label
             self._ask(found)
 
     def _ask(self, preset: presets.Preset) -> None:

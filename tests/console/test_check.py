@@ -429,7 +429,9 @@ def test_who_fails_now_is_sent_after_the_count_was_confirmed():
     subscribe(check_of(), target)
     url = f"{URL}send-current/{target.id}/list"
     assert url in text(client.get(URL))
-    assert "2 users" in text(client.get(url, headers=HTMX))
+    assert '2 users</strong> failing <strong class="c-name">No MFA Configured<' in text(
+        client.get(url, headers=HTMX)
+    )
     assert not Event.objects.exists()
     answer = client.post(url, headers=HTMX)
     assert "close-dialog" in answer["HX-Trigger"]

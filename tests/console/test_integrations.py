@@ -107,7 +107,8 @@ def test_a_preset_fills_in_what_its_receiver_wants_and_asks_for_its_secrets():
     assert 'value="X-goog-api-key"' in page
     assert re.search(r'<option value="api_key" selected', page)
     assert 'value="X-Webhook-Access-Key"' in page
-    assert 'placeholder="The secret key that the feed generated."' in page
+    assert "The secret key that the feed generated." in page
+    assert "Add Google SecOps" in page
     assert "An API key of the Google Cloud project" in page
     splunk = text(client.get("/integrations/add/splunk/"))
     assert 'value="sourcetype"' in splunk
