@@ -29,6 +29,12 @@ def bytewise() -> str:
     return 'COLLATE "C"' if is_postgres() else ""
 
 
+def given(column: str) -> str:
+    """The text column is not empty, in the very words of the partial indexes' conditions: SQLite uses such an
+    index only where a statement says the same (sqlite.org/partialindex.html, section 3)."""
+    return f"NOT ({column} = '')"
+
+
 def position(text: str, part: str) -> str:
     return f"{'strpos' if is_postgres() else 'instr'}({text}, {part})"
 

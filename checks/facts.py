@@ -241,14 +241,14 @@ def _add_dependants(cursor: CursorWrapper, touched: str) -> None:
         for key in ("login_key", "email_key", "employee_key"):
             cursor.execute(
                 f"INSERT INTO touched_names SELECT a.{key} FROM {touched} t "
-                f"JOIN checks_account a ON a.user_id = t.user_id WHERE a.{key} <> '' ON CONFLICT DO NOTHING"
+                f"JOIN checks_account a ON a.user_id = t.user_id WHERE {dialect.given(f'a.{key}')} ON CONFLICT DO NOTHING"
             )
         dialect.analyze(cursor, "touched_names")
         for role in ("manager", "owner"):
             cursor.execute(
                 f"INSERT INTO {touched} "
                 f"SELECT a.user_id FROM touched_names n JOIN checks_account a ON a.{role}_key = n.name "
-                f"WHERE a.user_id IS NOT NULL AND a.{role}_key <> '' "
+                f"WHERE a.user_id IS NOT NULL AND {dialect.given(f'a.{role}_key')} "
                 f"UNION SELECT u.id FROM {touched} t JOIN checks_user u ON u.{role}_id = t.user_id "
                 f"ON CONFLICT DO NOTHING"
             )
@@ -260,13 +260,13 @@ def _resolve_names(cursor: CursorWrapper, touched: str) -> None:
         for role in ("manager", "owner"):
             cursor.execute(
                 f"INSERT INTO given_names SELECT DISTINCT a.{role}_key FROM {touched} t "
-                f"JOIN checks_account a ON a.user_id = t.user_id WHERE a.{role}_key <> '' ON CONFLICT DO NOTHING"
+                f"JOIN checks_account a ON a.user_id = t.user_id WHERE {dialect.given(f'a.{role}_key')} ON CONFLICT DO NOTHING"
             )
         dialect.analyze(cursor, "given_names")
         for key in ("login_key", "email_key", "employee_key"):
             cursor.execute(
                 f"INSERT INTO named_users SELECT n.name, MIN(b.user_id) FROM given_names n "
-                f"JOIN checks_account b ON b.{key} = n.name AND b.{key} <> '' "
+                f"JOIN checks_account b ON b.{key} = n.name AND {dialect.given(f'b.{key}')} "
                 f"WHERE COALESCE(b.status, '') <> 'deleted' AND b.user_id IS NOT NULL "
                 f"GROUP BY n.name ON CONFLICT DO NOTHING"
             )

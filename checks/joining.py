@@ -42,9 +42,8 @@ def _join_known_employees(cursor: CursorWrapper) -> None:
     _assign(
         cursor,
         "employee_key",
-        "SELECT n.employee_key AS name, MIN(k.user_id) AS user_id FROM checks_account n "
-        "JOIN checks_account k ON k.employee_key = n.employee_key AND k.employee_key <> '' "
-        "WHERE n.user_id IS NULL AND n.employee_key <> '' AND k.user_id IS NOT NULL GROUP BY n.employee_key",
+        f"SELECT n.employee_key AS name, MIN(k.user_id) AS user_id FROM {_pairs_by('employee_key')} "
+        "AND k.user_id IS NOT NULL GROUP BY n.employee_key",
     )
 
 
@@ -54,11 +53,9 @@ def _join_employees_by(cursor: CursorWrapper, key: str) -> None:
         cursor,
         "employee_key",
         f"SELECT MIN(name {dialect.bytewise()}) AS name, user_id FROM ("
-        f"SELECT n.employee_key AS name, MIN(u.id) AS user_id FROM checks_account n "
-        f"JOIN checks_account k ON k.{key} = n.{key} AND k.{key} <> '' "
-        f"JOIN checks_user u ON u.id = k.user_id "
-        f"WHERE n.user_id IS NULL AND n.employee_key <> '' AND n.{key} <> '' "
-        f"AND NOT EXISTS (SELECT 1 FROM checks_account e WHERE e.user_id = u.id AND e.employee_key <> '') "
+        f"SELECT n.employee_key AS name, MIN(k.user_id) AS user_id FROM {_pairs_by(key)} "
+        f"AND {dialect.given('n.employee_key')} AND k.user_id IS NOT NULL AND NOT EXISTS "
+        f"(SELECT 1 FROM checks_account e WHERE e.user_id = k.user_id AND {dialect.given('e.employee_key')}) "
         f"GROUP BY n.employee_key) claims GROUP BY user_id",
     )
 
@@ -67,9 +64,16 @@ def _join_others_by(cursor: CursorWrapper, key: str) -> None:
     _assign(
         cursor,
         key,
-        f"SELECT n.{key} AS name, MIN(k.user_id) AS user_id FROM checks_account n "
-        f"JOIN checks_account k ON k.{key} = n.{key} AND k.{key} <> '' "
-        f"WHERE n.user_id IS NULL AND n.{key} <> '' AND k.user_id IS NOT NULL GROUP BY n.{key}",
+        f"SELECT n.{key} AS name, MIN(k.user_id) AS user_id FROM {_pairs_by(key)} "
+        f"AND k.user_id IS NOT NULL GROUP BY n.{key}",
+    )
+
+
+def _pairs_by(key: str) -> str:
+    """What follows FROM: accounts without a user (n), each with all accounts of its key (k)."""
+    return (
+        f"checks_account n JOIN checks_account k ON k.{key} = n.{key} AND {dialect.given(f'k.{key}')} "
+        f"WHERE n.user_id IS NULL AND {dialect.given(f'n.{key}')}"
     )
 
 
@@ -84,7 +88,7 @@ def _make_users(cursor: CursorWrapper, key: str) -> int:
     }
     cursor.execute(
         f"INSERT INTO checks_user (name, {', '.join(columns)}) SELECT name, {', '.join(columns.values())} "
-        f"FROM (SELECT DISTINCT {key} AS name FROM {_ORPHANS} AND {key} <> '') n "
+        f"FROM (SELECT DISTINCT {key} AS name FROM {_ORPHANS} AND {dialect.given(key)}) n "
         f"ORDER BY name {dialect.bytewise()}"
     )
     made = cursor.rowcount
@@ -116,5 +120,5 @@ def _assign(cursor: CursorWrapper, key: str, pairs: str) -> None:
         cursor.execute(
             f"UPDATE checks_account SET user_id = j.user_id FROM joined_names j "
             f"WHERE checks_account.user_id IS NULL AND checks_account.{key} = j.name "
-            f"AND checks_account.{key} <> ''"
+            f"AND {dialect.given(f'checks_account.{key}')}"
         )
