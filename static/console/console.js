@@ -152,7 +152,8 @@
     (event) => {
       if (!event.target.matches?.("[data-menu]") || event.newState !== "open") return;
       place(event.target);
-      event.target.querySelector("a, button, input")?.focus({ preventScroll: true });
+      // This event comes late: who has pressed an arrow key meanwhile is in the menu already.
+      if (!event.target.contains(document.activeElement)) event.target.querySelector("a, button, input")?.focus({ preventScroll: true });
     },
     true,
   );
@@ -160,9 +161,16 @@
     window.addEventListener(moved, () => document.querySelectorAll("[data-menu]:popover-open").forEach(place), { passive: true });
   }
   document.addEventListener("keydown", (event) => {
-    const menu = event.target.closest?.("[data-menu]");
-    if (!menu || !["ArrowDown", "ArrowUp"].includes(event.key)) return;
+    if (!["ArrowDown", "ArrowUp"].includes(event.key)) return;
+    const opener = event.target.closest?.("[popovertarget]");
+    const menu = event.target.closest?.("[data-menu]") || (opener && byId(opener.getAttribute("popovertarget")));
+    if (!menu?.matches("[data-menu]")) return;
     event.preventDefault();
+    // An arrow on the button opens its menu, as WAI-ARIA's menu button does.
+    if (!menu.matches(":popover-open")) {
+      menu.showPopover();
+      return;
+    }
     const items = [...menu.querySelectorAll("a, button:not([disabled])")];
     const step = event.key === "ArrowDown" ? 1 : -1;
     items[(items.indexOf(document.activeElement) + step + items.length) % items.length].focus();
