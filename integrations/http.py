@@ -387,6 +387,18 @@ def stream(host: str, port: int, deadline: float) -> _PlainSocket:
     return _dial(_checked(Url("https", host, port, "/"), deadline), deadline)
 
 
+def tunnel(host: str, port: int, deadline: float) -> _PlainSocket:
+    """A connection for TLS that somebody else speaks (relay.py), made as for a request, by ``OUTGOING_PROXY`` too."""
+    connection = _Connection(Url("http", host, port, "/"), Tls())
+    try:
+        connection.open(deadline)
+    except BaseException:
+        connection.close()
+        raise
+    assert isinstance(connection.sock, _PlainSocket)  # noqa: S101  for the type checker
+    return connection.sock
+
+
 def _open(connection: _Connection, deadline: float, seconds: float) -> None:
     with connecting(connection.url.host, seconds, proxy=bool(settings.OUTGOING_PROXY)):
         connection.open(deadline)

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import pytest
 from django.test import Client
@@ -19,7 +20,7 @@ from integrations.http import close_idle
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
-GROUPS = ("postgres", "redis", "browser", "network")
+GROUPS = ("postgres", "redis", "browser", "network", "snowflake")
 
 
 def _can_make_networks() -> bool:
@@ -46,6 +47,10 @@ def _missing(marker: str) -> str:
     if marker == "browser":
         path = os.environ.get("CHROMIUM", "")
         return "" if path and shutil.which(path) else "CHROMIUM names no Chromium."
+    if marker == "snowflake":
+        return (
+            "" if find_spec("fakesnow") else "fakesnow is not installed: pip install -e '.[snowflake-test]'"
+        )
     return "" if _can_make_networks() else "Only root with network namespaces (ip netns) can run this."
 
 

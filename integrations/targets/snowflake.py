@@ -1,24 +1,27 @@
-"""Snowflake: a row a user in a table, by the SQL API with key-pair authentication (docs/targets/snowflake.md).
+"""Snowflake: a row a user in a table, with key-pair authentication (docs/targets/snowflake.md).
+
+The same statements go by the SQL API, which needs nothing but the door, or by the official connector.
 
 https://docs.snowflake.com/en/developer-guide/sql-api/reference, …/sql-api/authenticating
-
-The SQL API rather than the official connector: that one opens connections of its own, past the door's address rule
-and deadlines, and brings fifty megabytes for one statement.
 """
 
 import base64
 import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from integrations import http
+from integrations import http, snowflake_connector, tls
+from integrations.addresses import parse_url
 from integrations.outcomes import Outcome, Result
+from integrations.parameters import timeouts
 from integrations.targets.base import Event, Outgoing, Rendered, Target
 from integrations.targets.calls import Call, FieldsKind, compact, parsed
 from integrations.targets.documents import Reader
-from integrations.targets.fields import Field
+from integrations.targets.fields import CA, Field
 from integrations.targets.records import records
 
 # Column, its type, and the key of records().
@@ -42,8 +45,28 @@ NAME = r"[A-Za-z_][A-Za-z0-9_$]{0,254}"
 _HINT = "Write a plain name: letters, digits, _ and $, not beginning with a digit."
 # “Object does not exist or not authorized.”
 NO_SUCH_OBJECT = "002003"
+# Cancelled, and ended by its time limit.
+STATEMENT_TIMED_OUT = ("000604", "000630")
+# Every code of a refused login begins so; the other is “JWT token is invalid.”
+LOGIN_REFUSED, KEY_REFUSED = "390", "390144"
 JWT_SECONDS = 300
 STATEMENT_SECONDS = 25
+_KEY_REFUSED = (
+    "Snowflake refused the key: is its public half set on the user (RSA_PUBLIC_KEY), account and user right?"
+)
+_STATEMENT_REFUSED = "Snowflake refused the statement:"
+
+
+class NotDone(Exception):
+    """``code`` is Snowflake's own, empty where there is none; ``outcome`` ends the attempt."""
+
+    def __init__(self, code: str, outcome: Outcome) -> None:
+        super().__init__(outcome.reason)
+        self.code, self.outcome = code, outcome
+
+
+# Runs a statement with its values; raises NotDone.
+Execute = Callable[[str, list[str]], Outcome]
 
 
 class Snowflake(FieldsKind):
@@ -71,6 +94,14 @@ class Snowflake(FieldsKind):
             widget="pem",
             secret=True,
         ),
+        Field(
+            path="transport",
+            label="By",
+            help="The connector is an optional extra.",
+            widget="select",
+            choices=(("api", "The SQL API"), ("connector", "The official connector")),
+            default="api",
+        ),
         Field(path="warehouse", label="Warehouse", pattern=NAME, hint=_HINT),
         Field(path="database", label="Database", pattern=NAME, hint=_HINT),
         Field(path="schema", label="Schema", default="PUBLIC", pattern=NAME, hint=_HINT),
@@ -97,6 +128,7 @@ class Snowflake(FieldsKind):
             path="timeouts.answer", label="Seconds to answer", widget="number", least=0.1, most=30, default=30,
             help="A warehouse that sleeps takes some seconds to wake.", required=False,
         ),
+        CA,
     )  # fmt: skip
 
     def check(self, reader: Reader, settings: dict[str, Any], secrets: dict[str, Any]) -> None:
@@ -105,57 +137,120 @@ class Snowflake(FieldsKind):
                 "private_key", "Paste an RSA key of 2,048 bits or more, as PEM without a passphrase."
             )
 
+        if settings.get("transport") == "connector":
+            if not snowflake_connector.installed():
+                reader.wrong(
+                    "transport",
+                    f"The connector is not installed here. Install it ({snowflake_connector.INSTALL}), or choose the SQL API.",
+                )
+            if settings.get("url", "").startswith("http://"):
+                reader.wrong("url", "Write a URL that begins with https://: the connector always speaks TLS.")
+
     def render(self, event: Event, target: Target) -> Rendered:
         return Rendered(compact(records(event)))
 
     def attempt(self, outgoing: Outgoing, target: Target, call: Call) -> Outcome:
-        table = table_of(target)
-        rows = outgoing.body.decode()
-        answer = self._execute(merge(table), [rows], outgoing, target, call)
-        if _code(answer) == NO_SUCH_OBJECT and target.settings["create_table"]:
-            made = self._execute(create(table), [], outgoing, target, call)
-            if made.status != 200:
-                return self._outcome(made, call)
-            answer = self._execute(merge(table), [rows], outgoing, target, call)
-        return self._outcome(answer, call)
+        by = _by_connector if target.settings.get("transport") == "connector" else _by_api
+        table, rows = table_of(target), [outgoing.body.decode()]
+        try:
+            with by(outgoing, target, call) as execute:
+                try:
+                    return execute(merge(table), rows)
+                except NotDone as error:
+                    if error.code != NO_SUCH_OBJECT or not target.settings["create_table"]:
+                        raise
+                execute(create(table), [])
+                return execute(merge(table), rows)
+        except NotDone as error:
+            return error.outcome
 
-    def _execute(
-        self, statement: str, values: list[str], outgoing: Outgoing, target: Target, call: Call
-    ) -> http.Answer:
-        given = target.settings
-        asked: dict[str, Any] = {
-            "statement": statement,
-            "timeout": STATEMENT_SECONDS,
-            # The API takes these names as they are stored: in capitals.
-            **{
-                name: given[name].upper()
-                for name in ("database", "schema", "warehouse", "role")
-                if name in given
-            },
-        }
+
+@contextmanager
+def _by_api(outgoing: Outgoing, target: Target, call: Call) -> Iterator[Execute]:
+    token = jwt(
+        target.settings["account"], target.settings["user"], target.secrets["private_key"], outgoing.timestamp
+    )
+    call.hidden.append(token)
+    headers = {"Authorization": f"Bearer {token}", "X-Snowflake-Authorization-Token-Type": "KEYPAIR_JWT"}
+
+    def execute(statement: str, values: list[str]) -> Outcome:
+        asked: dict[str, Any] = {"statement": statement, "timeout": STATEMENT_SECONDS, **_where(target)}
         if values:
             asked["bindings"] = {str(n): {"type": "TEXT", "value": v} for n, v in enumerate(values, start=1)}
-        token = jwt(given["account"], given["user"], target.secrets["private_key"], outgoing.timestamp)
-        call.hidden.append(token)
-        headers = {"Authorization": f"Bearer {token}", "X-Snowflake-Authorization-Token-Type": "KEYPAIR_JWT"}
-        return call.request(
-            "POST", f"{address(target)}/api/v2/statements", body=compact(asked), headers=headers
-        )
+        url = f"{address(target)}/api/v2/statements"
+        answer = call.request("POST", url, body=compact(asked), headers=headers)
+        outcome = _of_answer(answer, call)
+        if outcome.result is not Result.DELIVERED:
+            raise NotDone(_code(answer), outcome)
+        return outcome
 
-    def _outcome(self, answer: http.Answer, call: Call) -> Outcome:
-        if answer.status == 202:
-            # A second MERGE of the same rows adds nothing, so asking again is safe.
-            return call.outcome(answer, Result.RETRYABLE, "Snowflake has not finished the statement yet.")
-        if answer.status == 200:
-            return call.outcome(answer, reason="Snowflake has merged the rows.")
-        said = str(parsed(answer.body).get("message", "")).strip()
-        advice = {
-            401: "Snowflake refused the key: is its public half set on the user (RSA_PUBLIC_KEY), account and user right?",
-            403: "Snowflake forbids it to this user or from this address.",
-            408: "The statement took too long.",
-            422: "Snowflake refused the statement:",
-        }.get(answer.status)
-        return call.outcome(answer, reason=f"{advice} {said}".strip() if advice else None)
+    yield execute
+
+
+def _of_answer(answer: http.Answer, call: Call) -> Outcome:
+    if answer.status == 202:
+        # A second MERGE of the same rows adds nothing, so asking again is safe.
+        return call.outcome(answer, Result.RETRYABLE, "Snowflake has not finished the statement yet.")
+    if answer.status == 200:
+        return call.outcome(answer, reason="Snowflake has merged the rows.")
+    said = str(parsed(answer.body).get("message", "")).strip()
+    advice = {
+        401: _KEY_REFUSED,
+        403: "Snowflake forbids it to this user or from this address.",
+        408: "The statement took too long.",
+        422: _STATEMENT_REFUSED,
+    }.get(answer.status)
+    return call.outcome(answer, reason=f"{advice} {said}".strip() if advice else None)
+
+
+@contextmanager
+def _by_connector(outgoing: Outgoing, target: Target, call: Call) -> Iterator[Execute]:
+    url = parse_url(address(target))
+    login = snowflake_connector.Login(
+        host=url.host,
+        port=url.port,
+        account=target.settings["account"],
+        user=target.settings["user"],
+        private_key=target.secrets["private_key"],
+        where=_where(target),
+        ca=tls.of(target).ca,
+        **timeouts(target),
+    )
+    try:
+        with snowflake_connector.session(login) as run:
+
+            def execute(statement: str, values: list[str]) -> Outcome:
+                try:
+                    run(statement, values)
+                except snowflake_connector.Failed as error:
+                    raise NotDone(error.code, _of_failure(error, call)) from error
+                return call.stopped(Result.DELIVERED, "Snowflake has merged the rows.")
+
+            yield execute
+    except snowflake_connector.NotInstalled as error:
+        raise NotDone("", call.stopped(Result.OURS, f"{error}.")) from error
+    except snowflake_connector.Failed as error:
+        raise NotDone(error.code, _of_failure(error, call)) from error
+
+
+def _of_failure(error: snowflake_connector.Failed, call: Call) -> Outcome:
+    if error.refused:
+        passing = error.code in STATEMENT_TIMED_OUT
+        return call.stopped(
+            Result.RETRYABLE if passing else Result.PERMANENT, f"{_STATEMENT_REFUSED} {error}"
+        )
+    if error.code.startswith(LOGIN_REFUSED):
+        advice = _KEY_REFUSED if error.code == KEY_REFUSED else "Snowflake refused to let this user in."
+        return call.stopped(Result.PERMANENT, f"{advice} {error}")
+    return call.stopped(Result.RETRYABLE, f"Snowflake was not reached, or did not answer. {error}")
+
+
+def _where(target: Target) -> dict[str, str]:
+    """Both ways take these names as they are stored: in capitals."""
+    given = target.settings
+    return {
+        name: given[name].upper() for name in ("database", "schema", "warehouse", "role") if name in given
+    }
 
 
 def address(target: Target) -> str:
@@ -184,7 +279,7 @@ def merge(table: str) -> str:
     values = ", ".join(f"s.{column}" for column, _, _ in COLUMNS)
     return (
         f"MERGE INTO {table} AS t "  # noqa: S608  the table's name was checked, the rows are bound
-        f"USING (SELECT {picked} FROM TABLE(FLATTEN(INPUT => PARSE_JSON(?))) AS f) AS s "
+        f"USING (SELECT {picked} FROM (SELECT PARSE_JSON(?) AS r) AS j, LATERAL FLATTEN(INPUT => j.r) AS f) AS s "
         "ON t.EVENT_ID = s.EVENT_ID AND t.LOGIN = s.LOGIN "
         f"WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})"
     )

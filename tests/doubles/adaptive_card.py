@@ -1,12 +1,16 @@
-"""Adaptive Cards as far as this project uses them: a JSON Schema of our own after the published reference.
+"""Adaptive Cards: Microsoft's published JSON Schema of version 1.3, and a stricter one of what this project uses.
 
-https://adaptivecards.io/explorer/ (RichTextBlock and TextRun since 1.2, Action.OpenUrl since 1.0). Stricter than the
-reference: what the project does not use is refused, TextBlock above all, whose text is Markdown.
+The latter is after https://adaptivecards.io/explorer/ (RichTextBlock and TextRun since 1.2, Action.OpenUrl since 1.0): what the
+project does not use is refused, TextBlock above all, whose text is Markdown.
 """
 
+import json
+from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft6Validator, Draft202012Validator
+
+PUBLISHED = Draft6Validator(json.loads(Path(__file__).with_name("adaptive-card-1.3.0.json").read_text()))
 
 SIZES = ["Default", "Small", "Medium", "Large", "ExtraLarge"]
 COLOURS = ["Default", "Dark", "Light", "Accent", "Good", "Warning", "Attention"]
@@ -71,4 +75,6 @@ ATTACHMENT = {
 
 
 def errors(attachment: Any) -> list[str]:
-    return [error.message for error in Draft202012Validator(ATTACHMENT).iter_errors(attachment)]
+    """By either schema."""
+    own = [error.message for error in Draft202012Validator(ATTACHMENT).iter_errors(attachment)]
+    return own or [error.message for error in PUBLISHED.iter_errors(attachment["content"])]

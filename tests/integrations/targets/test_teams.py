@@ -49,6 +49,23 @@ def test_cards_look_as_their_golden_files(name, event):
     assert adaptive_card.errors(json.loads(body)["attachments"][0]) == []
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"body": [{"type": "RichTextBlock"}]},
+        {"body": [{"type": "Nothing"}]},
+        {"actions": [{"url": "x"}]},
+        {"x": 1},
+    ],
+)
+def test_the_published_schema_knows_a_wrong_card(change):
+    card = json.loads(KIND.render(events.failed(), events.target(KIND, {"url": URL})).body)["attachments"][0][
+        "content"
+    ]
+    assert list(adaptive_card.PUBLISHED.iter_errors(card)) == []
+    assert list(adaptive_card.PUBLISHED.iter_errors(card | change))
+
+
 @pytest.mark.parametrize("count", [0, 1, 50, 10_000])
 def test_the_workflow_takes_a_card_for_any_number_of_users(to, count):
     assert events.send(KIND, events.failed(events.users(count)), to).result is Result.DELIVERED

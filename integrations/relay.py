@@ -1,0 +1,102 @@
+"""A proxy for a library that opens connections of its own: each one goes through the door, to one host, and ends in time.
+
+It listens on loopback for as long as one attempt lasts and takes only who knows its password. What passes is the TLS
+between the library and the host; the address is resolved, judged and dialled by http.py.
+"""
+
+import base64
+import secrets
+import selectors
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from hmac import compare_digest
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from time import monotonic
+from typing import Any
+
+from integrations import http
+
+USER = "attempt"
+_LOOK_AGAIN = 0.1
+
+
+class Relay(ThreadingHTTPServer):
+    """``problem`` is what the door said, where it let nobody through."""
+
+    daemon_threads = True
+    problem: http.DoorError | None = None
+
+    def __init__(self, host: str, port: int, connect: float, seconds: float) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.host, self.port, self.connect = host, port, connect
+        self.deadline = monotonic() + seconds
+        self.password = secrets.token_urlsafe(32)
+        self.ended = threading.Event()
+
+    @property
+    def late(self) -> bool:
+        return monotonic() >= self.deadline
+
+    def knows(self, given: str | None) -> bool:
+        wanted = "Basic " + base64.b64encode(f"{USER}:{self.password}".encode()).decode()
+        return compare_digest((given or "").encode(), wanted.encode())
+
+
+@contextmanager
+def relay(host: str, port: int, *, connect: float, seconds: float) -> Iterator[Relay]:
+    """A proxy on 127.0.0.1 at ``server_port``, that leads to ``host:port`` alone, for ``seconds`` at most."""
+    server = Relay(host, port, connect, seconds)
+    thread = threading.Thread(target=server.serve_forever, args=(_LOOK_AGAIN,), daemon=True, name="relay")
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.ended.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 5
+    server: Relay
+
+    def do_CONNECT(self) -> None:
+        self.close_connection = True
+        relay = self.server
+        if not relay.knows(self.headers.get("Proxy-Authorization")):
+            self.send_error(407)
+        elif self.path != f"{relay.host}:{relay.port}":
+            self.send_error(403, "Another host than that of this attempt")
+        else:
+            try:
+                with http.connecting(relay.host, relay.connect):
+                    peer = http.tunnel(
+                        relay.host, relay.port, min(relay.deadline, monotonic() + relay.connect)
+                    )
+            except http.DoorError as error:
+                relay.problem = error
+                self.send_error(502)
+                return
+            with peer, suppress(OSError):
+                peer.deadline = relay.deadline
+                self.send_response(200)
+                self.end_headers()
+                self._pass(peer)
+
+    def _pass(self, peer: Any) -> None:
+        other = {self.connection: peer, peer: self.connection}
+        with selectors.DefaultSelector() as ready:
+            for sock in other:
+                ready.register(sock, selectors.EVENT_READ)
+            while not (self.server.ended.is_set() or self.server.late):
+                for key, _ in ready.select(_LOOK_AGAIN):
+                    data = key.fileobj.recv(64 * 1024)  # type: ignore[union-attr]
+                    if not data:
+                        return
+                    other[key.fileobj].sendall(data)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: what went wrong stands in the attempt."""
