@@ -11,10 +11,11 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import inf
 from uuid import UUID
 
 from django.conf import settings
@@ -38,9 +39,12 @@ log = logging.getLogger(__name__)
 LINGER = timedelta(seconds=10)
 # A target whose sends take longer than this, in seconds, gets its equal part of the pool and no more.
 PROMPT = 1.0
-RECORD_EVERY = 0.1
-RECORD_AT = 128
-CLAIM_EVERY = 0.1
+RECORD_EVERY = 0.2
+RECORD_AT = 256
+# Results that come back within so many seconds are taken together: the senders need the interpreter meanwhile.
+GATHER = 0.01
+# While threads lack work a claim follows the last one so soon; while deliveries wait for threads it has time.
+CLAIM_SOON, CLAIM_EVERY = 0.02, 0.1
 TARGETS_KEPT = 5.0
 DATABASE_GONE = (OperationalError, InterfaceError)
 
@@ -117,10 +121,12 @@ class Senders:
             self.outbox.put(attempt(job))
 
     def take(self, timeout: float) -> list[Sent | Claimed]:
-        """What has come back; waits up to ``timeout`` seconds for the first."""
+        """What has come back; waits up to ``timeout`` seconds for the first, and a moment for more."""
         taken: list[Sent | Claimed] = []
         try:
             taken.append(self.outbox.get(timeout=timeout) if timeout > 0 else self.outbox.get_nowait())
+            if len(taken) < self.busy:
+                time.sleep(GATHER)
             while len(taken) < RECORD_AT:
                 taken.append(self.outbox.get_nowait())
         except queue.Empty:
@@ -161,7 +167,7 @@ class Dispatcher:
         self.until = time.monotonic() + seconds
         self.in_flight = in_flight
         # Claimed beyond what is being sent, so that no thread waits for the next claim.
-        self.ahead = in_flight // 4
+        self.ahead = in_flight
         self.stop = stop or threading.Event()
         self.senders = Senders(in_flight)
         self.held: dict[UUID, Claimed] = {}
@@ -172,8 +178,9 @@ class Dispatcher:
         self.targets: dict[int, tuple[float, datetime, TargetKind, Target]] = {}
         self.limits: dict[int, Limits] = {}
         self.next_ready: datetime | None = None
-        self.recorded_at = self.claimed_at = self.renewed_at = time.monotonic()
-        self.idle = 0.02
+        self.recorded_at = self.renewed_at = time.monotonic()
+        self.claimed_at = -inf
+        self.idle = CLAIM_SOON
         self.summary = Summary()
 
     def run(self) -> Summary:
@@ -215,11 +222,11 @@ class Dispatcher:
         return self.next_ready is None or self.next_ready > timezone.now() + LINGER
 
     def _may_claim(self) -> bool:
-        free = self.in_flight + self.ahead - len(self.held)
-        if self._ending or free <= 0:
+        waiting = len(self.held) - self.in_flight
+        if self._ending or waiting >= self.ahead:
             return False
-        waited = time.monotonic() - self.claimed_at
-        return waited >= self.idle or (free >= self.in_flight // 4 and self.idle <= 0.02)
+        wait = CLAIM_EVERY if waiting > self.ahead // 2 else self.idle
+        return time.monotonic() - self.claimed_at >= wait
 
     def _claim(self) -> None:
         now = timezone.now()
@@ -230,23 +237,27 @@ class Dispatcher:
         ready = [at for waits in waiting if (at := waits.ready_at(now))]
         self.next_ready = min(ready, default=None)
         self.claimed_at = time.monotonic()
-        # Nothing to be had: look again soon, then less often.
-        self.idle = 0.02 if claimed else min(self.idle * 2, 0.5)
-        by_id = {waits.id: waits for waits in waiting}
+        # Nothing to be had: look again soon, then less often, until something has come back.
+        self.idle = CLAIM_SOON if claimed else min(self.idle * 2, 0.5)
+        by_target: dict[int, list[Claimed]] = {}
         for delivery in claimed:
-            self._hand_out(delivery, by_id[delivery.integration_id])
+            by_target.setdefault(delivery.integration_id, []).append(delivery)
+        for waits in waiting:
+            if waits.id in by_target:
+                self._hand_out(by_target[waits.id], waits)
 
-    def _hand_out(self, claimed: Claimed, waits: Queue) -> None:
+    def _hand_out(self, claimed: Sequence[Claimed], waits: Queue) -> None:
         self.limits[waits.id] = recording.limits_of(waits.max_attempts, waits.max_age_hours)
         try:
             kind, target = self._target(waits)
         except Exception as error:  # noqa: BLE001  settings that cannot be opened are ours, and retried
             now = timezone.now()
-            self.results.append(Sent(claimed, _ours(error), now, now))
+            self.results += [Sent(delivery, _ours(error), now, now) for delivery in claimed]
             return
-        self.held[claimed.id] = claimed
-        self.held_by[claimed.integration_id] += 1
-        self.senders.put(Job(claimed, kind, target))
+        for delivery in claimed:
+            self.held[delivery.id] = delivery
+            self.senders.put(Job(delivery, kind, target))
+        self.held_by[waits.id] += len(claimed)
 
     def _target(self, waits: Queue) -> tuple[TargetKind, Target]:
         kept = self.targets.get(waits.id)
@@ -263,7 +274,7 @@ class Dispatcher:
         if self.results:
             return 0.005 if self.held else 0
         if self.held:
-            return 0.02 if len(self.held) < self.in_flight + self.ahead else CLAIM_EVERY
+            return CLAIM_SOON if len(self.held) < self.in_flight else CLAIM_EVERY
         return 0 if self._ending or self._done() else self.idle
 
     def _collect(self, timeout: float) -> None:
@@ -271,7 +282,10 @@ class Dispatcher:
             if timeout:
                 self.stop.wait(timeout)
             return
-        for result in self.senders.take(timeout):
+        back = self.senders.take(timeout)
+        if back:
+            self.idle = CLAIM_SOON
+        for result in back:
             claimed = result.claimed if isinstance(result, Sent) else result
             self.held.pop(claimed.id, None)
             self.held_by[claimed.integration_id] -= 1

@@ -6,14 +6,16 @@ and its breaker are judged by one worker at a time.
 """
 
 import secrets
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, Min, OuterRef, QuerySet, Subquery
 from django.db.models.expressions import RawSQL
 
@@ -164,7 +166,6 @@ def claim(
     ids = [queue.id for queue in waiting if queue.next_due and queue.next_due <= now]
     if not ids:
         return []
-    claimed: list[Claimed] = []
     lease, until = secrets.token_hex(16), now + lease_time()
     with transaction.atomic():
         rows = Integration.objects.select_for_update(skip_locked=True, no_key=True).filter(
@@ -175,35 +176,65 @@ def claim(
         under_way = Delivery.objects.filter(state=SENDING, integration_id__in=[queue.id for queue in locked])
         sending = dict(under_way.values_list("integration_id").annotate(Count("id")).order_by())
         shares = sharing.share_out(wishes(locked, sending, own, now), in_flight, ahead)
-        for queue in locked:
-            if shares.get(queue.id, 0):
-                claimed += _take(queue, shares[queue.id], lease, until, now)
+        claimed = _take({queue.id: queue for queue in locked}, shares, lease, until, now)
         Delivery.objects.filter(id__in=[delivery.id for delivery in claimed]).update(
             state=Delivery.State.SENDING, lease=lease, lease_until=until
         )
+        _spend(locked, Counter(delivery.integration_id for delivery in claimed), until, now)
     return claimed
 
 
-def _take(queue: Queue, count: int, lease: str, until: datetime, now: datetime) -> list[Claimed]:
-    due = Delivery.objects.select_for_update(skip_locked=True).filter(
-        integration_id=queue.id, state=DUE, due_at__lte=now
-    )
-    rows = due.order_by("due_at")[:count].values_list(
-        "id", "body", "content_type", "attempts", "first_attempt_at", "replays"
-    )
-    probe = queue.breaker_until is not None
-    taken = [
-        Claimed(id, queue.id, bytes(body or b""), content_type, attempts, first, replays, lease, until, probe)
-        for id, body, content_type, attempts, first, replays in rows
-    ]
-    changes: dict[str, Any] = {}
-    if taken and (rate := queue.rate()):
-        changes["rate_cursor"] = sharing.spend(queue.rate_cursor, now, rate, len(taken))
-    if taken and probe:  # the others wait for this one's result
-        changes["breaker_until"] = until
-    if changes:
-        Integration.objects.filter(id=queue.id).update(**changes)
+# SQLite takes five hundred parts; a worker's pool is rarely larger.
+PARTS = 400
+_PART = (
+    "SELECT * FROM (SELECT id, integration_id, body, content_type, attempts, first_attempt_at, replays "
+    "FROM {table} WHERE integration_id = %s AND state = 'due' AND due_at <= %s "
+    "ORDER BY due_at LIMIT %s{lock}) AS part"
+)
+
+
+def _take(
+    queues: Mapping[int, Queue], shares: Mapping[int, int], lease: str, until: datetime, now: datetime
+) -> list[Claimed]:
+    """The oldest due deliveries, of each target its share, locked, by one statement for all targets."""
+    table = connection.ops.quote_name(Delivery._meta.db_table)
+    lock = " FOR UPDATE SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
+    part = _PART.format(table=table, lock=lock)
+    at = connection.ops.adapt_datetimefield_value(now)
+    asked = [(target, at, share) for target, share in shares.items() if share and target in queues]
+    taken: list[Claimed] = []
+    for start in range(0, len(asked), PARTS):
+        parts = asked[start : start + PARTS]
+        rows = Delivery.objects.raw(" UNION ALL ".join([part] * len(parts)), list(chain(*parts)))
+        taken += [
+            Claimed(
+                row.id,
+                row.integration_id,
+                bytes(row.body or b""),
+                row.content_type,
+                row.attempts,
+                row.first_attempt_at,
+                row.replays,
+                lease,
+                until,
+                probe=queues[row.integration_id].breaker_until is not None,
+            )
+            for row in rows
+        ]
     return taken
+
+
+def _spend(queues: Sequence[Queue], taken: Mapping[int, int], until: datetime, now: datetime) -> None:
+    """What was taken counts against the rate; where it tries an open breaker, the others wait for its result."""
+    for queue in queues:
+        changes: dict[str, Any] = {}
+        if taken.get(queue.id):
+            if rate := queue.rate():
+                changes["rate_cursor"] = sharing.spend(queue.rate_cursor, now, rate, taken[queue.id])
+            if queue.breaker_until is not None:
+                changes["breaker_until"] = until
+        if changes:
+            Integration.objects.filter(id=queue.id).update(**changes)
 
 
 def renew(held: Sequence[Claimed], now: datetime) -> None:
