@@ -31,14 +31,19 @@ def share_out(wishes: Mapping[int, Wish], in_flight: int, ahead: int = 0) -> dic
     Every target is entitled to an equal part of the pool. What others do not want goes to those that have
     proven to answer (so a hanging one never grows beyond its part), but for a sixteenth that stays free:
     a target which becomes due while others are busy finds room at once. A target that is failing gets its
-    equal part at most, and no more than a quarter of the pool. ``ahead`` is what waits for a thread of the pool,
-    so that none waits for work: only those that answer promptly may wait there.
+    equal part at most, and no more than a quarter of the pool; a thirty-second where it does not even answer
+    promptly, since each of its sends holds a thread until it times out. ``ahead`` is what waits for a thread of
+    the pool, so that none waits for work: only those that answer promptly may wait there.
     """
     given = dict.fromkeys(wishes, 0)
     free = in_flight + ahead - sum(wish.held for wish in wishes.values())
     spare = in_flight // 16
     part = max(1, min(in_flight // max(1, len(wishes)), in_flight - spare))
-    part_of_failing = max(1, min(part, in_flight // 4))
+
+    def entitled(wish: Wish) -> int:
+        if wish.healthy:
+            return part
+        return max(1, min(part, in_flight // (4 if wish.proven else 32)))
 
     def grant(target: int, ceiling: int, keep: int) -> None:
         nonlocal free
@@ -49,7 +54,7 @@ def share_out(wishes: Mapping[int, Wish], in_flight: int, ahead: int = 0) -> dic
         free -= more
 
     for target, wish in wishes.items():
-        grant(target, part if wish.healthy else part_of_failing, keep=0)
+        grant(target, entitled(wish), keep=0)
     for target in sorted(wishes, key=lambda target: wishes[target].held):
         if wishes[target].healthy:
             grant(target, part + wishes[target].proven, keep=spare)

@@ -38,7 +38,8 @@ def test_every_target_that_holds_nothing_gets_its_part_while_there_is_room(asked
     part = max(1, min(in_flight // len(asked), in_flight // 4))
     if free >= part * len(asked):
         for target, wish in asked.items():
-            assert given_out.get(target, 0) + wish.held >= min(part, wish.room)
+            mine = part if wish.healthy or wish.proven else max(1, min(part, in_flight // 32))
+            assert given_out.get(target, 0) + wish.held >= min(mine, wish.room)
 
 
 def test_a_target_grows_beyond_its_part_only_by_what_it_has_proven():
@@ -54,6 +55,11 @@ def test_a_single_target_fills_the_pool_but_for_what_newcomers_need():
 def test_a_failing_target_keeps_to_its_part():
     given_out = share_out({1: Wish(0, 1000, False, 99), 2: Wish(0, 1000, True, 99)}, 128)
     assert given_out == {1: 32, 2: 88}
+
+
+def test_a_failing_target_that_does_not_answer_gets_few_threads():
+    assert share_out({1: Wish(0, 1000, False), 2: Wish(0, 1000, True, 99)}, 128) == {1: 4, 2: 116}
+    assert share_out({1: Wish(64, 1000, False), 2: Wish(0, 1000, True, 99)}, 128) == {1: 0, 2: 64}
 
 
 @given(
