@@ -16,11 +16,20 @@ from checks.importing import import_accounts
 from checks.models import Check, Source
 from checks.services import sync_catalogue
 from integrations import http
+from integrations.models import Integration
 from integrations.services import save_integration
+from integrations.targets import KINDS
 from notifications import bell, dispatch, services
 from notifications.models import Delivery
+from tests.doubles.azure import Azure
+from tests.doubles.jira import Site
 from tests.doubles.mail import Mailbox, mail_server
+from tests.doubles.servicenow import Instance
 from tests.doubles.slack import TOKEN, Workspace
+from tests.doubles.snowflake import SqlApi
+from tests.integrations.targets.test_sentinel import document as sentinel
+from tests.integrations.targets.test_snowflake import KEY
+from tests.integrations.targets.test_snowflake import document as snowflake
 from tests.receiver import Behaviour, Receiver, Recorded
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -151,21 +160,37 @@ def test_the_e_mail_target_writes_to_each_user_to_the_managers_and_to_the_list(n
     assert "lee@example.com" not in text
 
 
-def test_one_run_tells_every_kind_of_target(no_mfa, receiver, mailbox, settings, tmp_path):
+def test_one_run_tells_every_kind_of_target_and_each_can_be_tested(
+    no_mfa, receiver, mailbox, settings, tmp_path
+):
     settings.DATA_DIR = tmp_path
+    here = receiver.url("")
     workspace = Workspace(receiver, members={"kim@example.com": "U0KIM"})
+    site, instance, azure = Site(receiver), Instance(receiver), Azure(receiver)
+    SqlApi(receiver, KEY.public_key()).answers = [Behaviour(body=b'{"code":"090001"}')] * 2
     receiver.script("/teams", Behaviour(status=202))
     receiver.script("/v2/enqueue", Behaviour(status=202))
+    receiver.script("/v1/messages", Behaviour(body=b'{"id":"M"}'))
     documents = {
-        "slack": {"mode": "bot", "token": TOKEN, "channel": "#identity", "api_url": receiver.url("/api")},
-        "teams": {"url": receiver.url("/teams")},
-        "pagerduty": {"routing_key": "k" * 32, "api_url": receiver.url("")},
-        "file": {"destination": "file", "name": "events.jsonl"},
+        "webhook": {
+            "url": f"{here}/hook",
+            "authorization": {"type": "api_key", "name": "x-token", "value": "sesame"},
+        },
+        "slack": {"mode": "bot", "token": TOKEN, "channel": "#identity", "api_url": f"{here}/api"},
+        "teams": {"url": f"{here}/teams"},
+        "webex": {"token": "the-bots-token", "room_id": "ROOM", "api_url": f"{here}/v1"},
         "email": {
             "host": "127.0.0.1", "port": mailbox.port, "security": "none", "sender": "a@example.com",
             "to": "soc@example.com",
         },
+        "jira": {"url": here, "email": "robot@example.com", "api_token": "the-api-token", "project": "SEC"},
+        "servicenow": {"url": here, "username": "robot", "password": "the-password"},
+        "pagerduty": {"routing_key": "k" * 32, "api_url": here},
+        "sentinel": sentinel(receiver),
+        "snowflake": snowflake(url=here),
+        "file": {"destination": "file", "name": "events.jsonl"},
     }  # fmt: skip
+    assert set(documents) == set(KINDS)
     for kind, document in documents.items():
         target = save_integration(name=kind, kind=kind, document=document).integration
         services.subscribe(no_mfa, target)
@@ -173,15 +198,14 @@ def test_one_run_tells_every_kind_of_target(no_mfa, receiver, mailbox, settings,
             services.subscribe(no_mfa, target, "user")
     okta(("boss@example.com", True), ("kim@example.com", False))
     run()
-    assert [message["channel"] for message in workspace.posted] in (
-        ["#identity", "U0KIM"],
-        ["U0KIM", "#identity"],
-    )
-    assert len(receiver.of("/teams")) == len(receiver.of("/v2/enqueue")) == len(mailbox.envelopes) == 1
+    assert sorted(message["channel"] for message in workspace.posted) == ["#identity", "U0KIM"]
+    for path in ("/hook", "/teams", "/v1/messages", "/v2/enqueue", "/api/v2/statements"):
+        (request,) = receiver.of(path)
+        assert b"kim@example.com" in request.body, path
+    assert len(mailbox.envelopes) == len(site.issues) == len(instance.incidents) == 1
+    assert [row["Login"] for row in azure.rows] == ["kim@example.com"]
     (line,) = (tmp_path / "events" / "events.jsonl").read_text().splitlines()
     assert json.loads(line)["detail"]["usersFailing"] == ["kim@example.com"]
     for kind in documents:
-        tested = services.test_connectivity(
-            Delivery.objects.filter(integration__kind=kind).first().integration
-        )
+        tested = services.test_connectivity(Integration.objects.get(kind=kind))
         assert tested.state == "delivered", (kind, tested.reason)

@@ -4,7 +4,7 @@ https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks,
 https://docs.slack.dev/reference/methods/chat.postMessage, …/users.lookupByEmail, …/block-kit/blocks/rich-text-block
 
 Whatever comes from users stands in rich text elements, which hold no markup: neither mentions nor links nor bold
-can be made by a name. The fallback ``text`` is mrkdwn and escaped.
+can be made by a name. The fallback ``text`` is escaped (mentions and links) and no mrkdwn (emphasis).
 """
 
 import json
@@ -179,6 +179,7 @@ class Slack(FieldsKind):
 def _message(said: Summary, target: Target) -> dict[str, Any]:
     message: dict[str, Any] = {
         "text": escaped(shortened(said.headline, MAX_FALLBACK)),
+        "mrkdwn": False,
         "blocks": blocks(said),
         "unfurl_links": False,
         "unfurl_media": False,

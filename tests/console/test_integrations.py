@@ -9,6 +9,8 @@ from checks.models import Check
 from integrations.models import Integration
 from integrations.sealing import unseal
 from integrations.services import document_of
+from integrations.targets import KINDS
+from integrations.targets.presets import PRESETS
 from notifications.models import Delivery, Subscription
 from notifications.services import subscribe
 from tests.console.checks_world import HTMX, beside, check_of, client_of, delivered, said, text, webhook
@@ -115,10 +117,10 @@ def test_a_preset_fills_in_what_its_receiver_wants_and_asks_for_its_secrets():
     assert "The word Splunk, a space" in splunk
 
 
-def test_every_kind_that_declares_its_fields_is_in_the_gallery_and_has_a_form():
+def test_every_kind_and_preset_is_in_the_gallery_and_has_a_form():
     client = client_of("Engineer")
     slugs = re.findall(r'href="/integrations/add/([^/"]+)/"', text(client.get("/integrations/add/")))
-    assert {"webhook", "splunk", "datadog", "google-secops", "okta-workflows", "slack"} <= set(slugs)
+    assert set(slugs) == set(KINDS) | {preset.slug for preset in PRESETS}
     for slug in slugs:
         assert client.get(f"/integrations/add/{slug}/").status_code == 200
     assert client.get("/integrations/add/carrier-pigeon/").status_code == 404

@@ -58,7 +58,7 @@ class Workspace:
         if barred := self._barred(request):
             return barred
         message = json.loads(request.body)
-        if set(message) - {"channel", "text", "blocks", "unfurl_links", "unfurl_media"}:
+        if set(message) - {"channel", "text", "mrkdwn", "blocks", "unfurl_links", "unfurl_media"}:
             return self._no("invalid_arguments")
         channel = message.get("channel")
         if channel not in self.channels and channel not in self.members.values():

@@ -135,7 +135,9 @@ def test_nobody_listening_is_retried():
 @pytest.mark.parametrize(
     ("command", "reply", "result"),
     [
+        ("RCPT", "450 4.2.0 Greylisted, see RFC 6647", Result.RETRYABLE),
         ("RCPT", "451 4.7.1 Greylisted, try again later", Result.RETRYABLE),
+        ("RCPT", "452 4.2.2 Mailbox full", Result.RETRYABLE),
         ("RCPT", "550 5.1.1 No such user", Result.PERMANENT),
         ("MAIL", "421 4.3.2 Going down", Result.RETRYABLE),
         ("MAIL", "553 5.7.1 Sender not yours", Result.PERMANENT),
@@ -150,6 +152,19 @@ def test_a_refusal_is_retried_if_its_code_says_that_it_may_pass(command, reply, 
         outcome = events.send(KIND, events.failed(), plain(box.port))
     assert (outcome.result, outcome.status) == (result, int(reply[:3]))
     assert reply[4:] in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("greeting", "result"),
+    [
+        (b"421 4.3.2 Too many connections\r\n", Result.RETRYABLE),
+        (b"554 5.7.1 No service\r\n", Result.PERMANENT),
+    ],
+)
+def test_a_server_that_greets_with_a_refusal_is_taken_at_its_word(greeting, result):
+    with dripping(greeting) as port:
+        outcome = events.send(KIND, events.failed(), plain(port))
+    assert (outcome.result, outcome.status) == (result, int(greeting[:3]))
 
 
 def test_a_mail_over_the_announced_size_is_refused_before_it_is_sent():

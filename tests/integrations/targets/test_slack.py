@@ -49,9 +49,16 @@ def test_a_webhook_posts_to_its_channel(receiver, workspace):
     assert "user00001@example.com" in json.dumps(workspace.posted)
 
 
-def test_a_bot_posts_to_the_channel_named(receiver, workspace):
-    assert events.send(KIND, events.failed(), bot(receiver)).result is Result.DELIVERED
-    assert workspace.posted[0]["channel"] == "#identity"
+@pytest.mark.parametrize("channel", ["#identity", "identity", "C0123456789"])
+def test_a_bot_posts_to_the_channel_by_name_or_id(receiver, workspace, channel):
+    workspace.channels[channel] = {}
+    assert events.send(KIND, events.failed(), bot(receiver, channel=channel)).result is Result.DELIVERED
+    assert workspace.posted[0]["channel"] == channel
+
+
+def test_a_channel_that_slack_does_not_find_is_a_refusal_with_what_to_do(receiver, workspace):
+    outcome = events.send(KIND, events.failed(), bot(receiver, channel="#nowhere"))
+    assert (outcome.result, "/invite" in outcome.reason) == (Result.PERMANENT, True)
 
 
 def test_a_person_is_found_by_e_mail_and_written_to(receiver, workspace):
