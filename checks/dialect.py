@@ -68,6 +68,31 @@ def analyze(cursor: CursorWrapper, table: str, *columns: str) -> None:
         cursor.execute(f"ANALYZE {table} ({', '.join(columns)})" if columns else f"ANALYZE {table}")
 
 
+def newest_id(cursor: CursorWrapper, table: str) -> int:
+    """The largest id that the table has ever given. Under :func:`lock_accounts` nobody else takes the next."""
+    if is_postgres():
+        cursor.execute(f"SELECT last_value - (NOT is_called)::int FROM {_sequence(cursor, table)}")
+        return int(cursor.fetchone()[0])
+    cursor.execute("SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = %s", [table])
+    return int(cursor.fetchone()[0])
+
+
+def reserve_ids(cursor: CursorWrapper, table: str, newest: int) -> None:
+    """The table gives ids above ``newest`` from now on. SQLite sees to that when the rows are inserted,
+    but until then must know of them too."""
+    if is_postgres():
+        cursor.execute("SELECT setval(%s, %s)", [_sequence(cursor, table), newest])
+        return
+    cursor.execute("UPDATE sqlite_sequence SET seq = %s WHERE name = %s", [newest, table])
+    if not cursor.rowcount:
+        cursor.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (%s, %s)", [table, newest])
+
+
+def _sequence(cursor: CursorWrapper, table: str) -> str:
+    cursor.execute("SELECT pg_get_serial_sequence(%s, 'id')", [table])
+    return str(cursor.fetchone()[0])
+
+
 @contextmanager
 def temporary(cursor: CursorWrapper, name: str, definition: str) -> Iterator[str]:
     """A temporary table for the block. ``definition`` is what follows its name in CREATE."""

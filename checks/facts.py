@@ -12,11 +12,14 @@ account of an HR source, deleted ones included, since who was removed from HR is
 # ruff: noqa: S608  what is put into SQL are our own names of tables and columns
 
 from collections.abc import Iterable
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
+from django.db.models import Field
 
 from checks import dialect
+from checks.models import User
 
 TOUCHED = "touched_users"
 TOUCHED_DEFINITION = "(user_id bigint PRIMARY KEY)"
@@ -213,8 +216,12 @@ def refresh_all() -> None:
 
 def refresh(touched: str) -> None:
     """Derive the facts of the users in the temporary table ``touched`` (``user_id``), which grows by
-    those who depend on them: who names one of them as manager or owner."""
+    those who depend on them: who names one of them as manager or owner. Whose accounts bear an id that
+    no user has yet is made with these facts."""
     with connection.cursor() as cursor:
+        cursor.execute(f"SELECT 1 FROM {touched} LIMIT 1")
+        if not cursor.fetchone():
+            return
         dialect.analyze(cursor, touched)
         _add_dependants(cursor, touched)
         dialect.analyze(cursor, touched)
@@ -287,7 +294,8 @@ def _aggregate(cursor: CursorWrapper, touched: str) -> str:
 
 
 def _write(cursor: CursorWrapper) -> None:
-    """Copy what differs. A user whose last account was linked elsewhere keeps its profile."""
+    """Copy what differs, and whom joining has made. A user whose last account was linked elsewhere keeps
+    its profile."""
     name = "COALESCE(NULLIF(f.email, ''), f.login)"
     at = dialect.position(name, "'@'")
     values = {
@@ -305,20 +313,50 @@ def _write(cursor: CursorWrapper) -> None:
         "user_facts f LEFT JOIN user_facts mf ON mf.user_id = f.manager_id "
         "LEFT JOIN checks_user mu ON mu.id = f.manager_id"
     )
-    _update_differing(cursor, values, facts, "f.user_id = u.id")
+    _store(cursor, values, facts, "u.id = f.user_id", made=True)
 
 
-def _update_differing(cursor: CursorWrapper, values: dict[str, str], source: str, join: str) -> None:
-    pairs = " OR ".join(f"u.{column} {dialect.differs()} {value}" for column, value in values.items())
+def _default(field: "Field[Any, Any]") -> str:
+    """The default of a column that no account gives, as SQL."""
+    value = field.get_default()
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, int):
+        return str(value)
+    raise TypeError(f"User.{field.name} needs a default that SQL can write")
+
+
+def _store(
+    cursor: CursorWrapper, values: dict[str, str], source: str, join: str, *, made: bool = False
+) -> None:
+    """Write the ``values`` of the users that differ. ``made``: and insert the users of ``source`` (f) that
+    have no row yet. Both by way of a table, since the statement that reads users must not fill them."""
+    differing = " OR ".join(f"u.{column} {dialect.differs()} {value}" for column, value in values.items())
     inner = ", ".join(f"{value} AS {column}" for column, value in values.items())
-    with dialect.temporary(
-        cursor,
-        "user_changes",
-        f"AS SELECT u.id AS user_id, {inner} FROM {source} JOIN checks_user u ON {join} WHERE {pairs}",
-    ):
+    chosen = (
+        f"f.user_id, u.id IS NULL AS made, {inner} FROM {source} LEFT JOIN checks_user u ON {join} "
+        f"WHERE u.id IS NULL OR {differing}"
+        if made
+        else f"u.id AS user_id, {inner} FROM {source} JOIN checks_user u ON {join} WHERE {differing}"
+    )
+    with dialect.temporary(cursor, "user_changes", f"AS SELECT {chosen}"):
         dialect.analyze(cursor, "user_changes", "user_id")
         sets = ", ".join(f"{column} = c.{column}" for column in values)
         cursor.execute(f"UPDATE checks_user SET {sets} FROM user_changes c WHERE checks_user.id = c.user_id")
+        if made:
+            _insert_made(cursor, list(values))
+
+
+def _insert_made(cursor: CursorWrapper, given: list[str]) -> None:
+    defaults = {
+        str(field.column): _default(field)
+        for field in User._meta.concrete_fields
+        if not field.primary_key and not field.null and field.column not in given
+    }
+    cursor.execute(
+        f"INSERT INTO checks_user (id, {', '.join([*given, *defaults])}) "
+        f"SELECT user_id, {', '.join([*given, *defaults.values()])} FROM user_changes WHERE made"
+    )
 
 
 def _share_devices(cursor: CursorWrapper, touched: str) -> None:
@@ -348,7 +386,7 @@ def _share_devices(cursor: CursorWrapper, touched: str) -> None:
             "COUNT(*) OVER (PARTITION BY device_key) AS users FROM device_holders) h "
             "WHERE users > 1 GROUP BY user_id"
         )
-        _update_differing(
+        _store(
             cursor,
             {"shared_with": "COALESCE(c.users, 0)"},
             f"(SELECT user_id FROM {touched} UNION SELECT user_id FROM shared_counts "

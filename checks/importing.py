@@ -133,12 +133,10 @@ def _apply(
         rejected=counts.rejected,
     )
     with dialect.temporary(cursor, facts.TOUCHED, facts.TOUCHED_DEFINITION):
-        done.deleted = _mark_deleted(cursor, source, done) if full else 0
-        done.changed = _update_changed(cursor, done)
-        done.created = _insert_new(cursor, source, done)
-        _replace_hanging(cursor, source, changed=bool(done.changed))
-        if done.created or done.changed or done.deleted:
-            _join_and_derive(cursor, source)
+        done.deleted = _mark_deleted(cursor, source, done.started_at) if full else 0
+        done.changed = _update_changed(cursor)
+        done.created = _join_and_insert(cursor, source)
+        facts.refresh(facts.TOUCHED)
     done.finished_at = source.last_import_at = timezone.now()
     done.save()
     source.save(update_fields=["last_import_at"])
@@ -171,7 +169,7 @@ def _refuse_to_delete_many(cursor: CursorWrapper, source: Source, *, force: bool
         )
 
 
-def _mark_deleted(cursor: CursorWrapper, source: Source, done: Import) -> int:
+def _mark_deleted(cursor: CursorWrapper, source: Source, moment: datetime) -> int:
     """Mark what the records lack. The empty fingerprint lets any record revive the account."""
     cursor.execute(
         f"INSERT INTO {facts.TOUCHED} SELECT DISTINCT user_id FROM checks_account "
@@ -179,63 +177,90 @@ def _mark_deleted(cursor: CursorWrapper, source: Source, done: Import) -> int:
         [source.pk],
     )
     cursor.execute(
-        f"UPDATE checks_account SET status = 'deleted', status_changed_at = %s, fingerprint = %s, "
-        f"last_import_id = %s WHERE {_LIVE} AND {_GONE}",
-        [done.started_at, b"", done.pk, source.pk],
+        f"UPDATE checks_account SET status = 'deleted', status_changed_at = %s, fingerprint = %s "
+        f"WHERE {_LIVE} AND {_GONE}",
+        [moment, b"", source.pk],
     )
     return int(cursor.rowcount)
 
 
-def _update_changed(cursor: CursorWrapper, done: Import) -> int:
+def _update_changed(cursor: CursorWrapper) -> int:
     sets = ", ".join(f"{column} = s.{column}" for column in STAGED)
     cursor.execute(
-        f"UPDATE checks_account SET {sets}, last_import_id = %s FROM staged_accounts s "
-        f"WHERE checks_account.id = s.account_id",
-        [done.pk],
+        f"UPDATE checks_account SET {sets} FROM staged_accounts s WHERE checks_account.id = s.account_id"
     )
     return int(cursor.rowcount)
 
 
-def _insert_new(cursor: CursorWrapper, source: Source, done: Import) -> int:
-    """In the order of the logins, so that ids, and what follows from them, do not depend on the file's."""
-    names = ", ".join(STAGED)
-    cursor.execute(
-        f"INSERT INTO checks_account (source_id, last_import_id, linked_by_hand, {names}) "
-        f"SELECT %s, %s, FALSE, {names} FROM staged_accounts WHERE account_id IS NULL "
-        f"ORDER BY login_key {dialect.bytewise()}",
-        [source.pk, done.pk],
-    )
-    created = int(cursor.rowcount)
-    if created >= BATCH:
-        dialect.analyze(cursor, "checks_account", "source_id", "user_id", "status", *KEYS)
+def _join_and_insert(cursor: CursorWrapper, source: Source) -> int:
+    """Give a user to each account that has none, and write the new accounts with theirs."""
+    with dialect.temporary(cursor, joining.UNJOINED, joining.UNJOINED_DEFINITION):
+        created = _number_new(cursor)
+        cursor.execute(
+            f"INSERT INTO {joining.UNJOINED} SELECT id, NULL, login_key, email_key, employee_key, NULL "
+            f"FROM checks_account WHERE user_id IS NULL"
+        )
+        orphans = cursor.rowcount
+        if created or orphans:
+            dialect.analyze(cursor, joining.UNJOINED)
+            joining.join_accounts(cursor)
+        if created:
+            _insert_new(cursor, source)
+        if orphans:
+            cursor.execute(
+                f"UPDATE checks_account SET user_id = n.user_id FROM {joining.UNJOINED} n "
+                f"WHERE checks_account.id = n.account_id AND n.place IS NULL"
+            )
+        if created >= BATCH:
+            dialect.analyze(cursor, "checks_account", "source_id", "user_id", "status", *KEYS)
+        _replace_hanging(cursor)
+        cursor.execute(
+            f"INSERT INTO {facts.TOUCHED} SELECT user_id FROM {joining.UNJOINED} WHERE user_id IS NOT NULL "
+            f"UNION SELECT a.user_id FROM staged_accounts s JOIN checks_account a ON a.id = s.account_id "
+            f"WHERE a.user_id IS NOT NULL ON CONFLICT DO NOTHING"
+        )
     return created
 
 
-def _replace_hanging(cursor: CursorWrapper, source: Source, *, changed: bool) -> None:
+def _number_new(cursor: CursorWrapper) -> int:
+    """In the order of the logins, so that ids, and what follows from them, do not depend on the file's."""
+    newest = dialect.newest_id(cursor, "checks_account")
+    cursor.execute(
+        f"INSERT INTO {joining.UNJOINED} SELECT {newest} + row_number() OVER (ORDER BY login_key "
+        f"{dialect.bytewise()}), place, login_key, email_key, employee_key, NULL "
+        f"FROM staged_accounts WHERE account_id IS NULL"
+    )
+    created = int(cursor.rowcount)
+    if created:
+        dialect.reserve_ids(cursor, "checks_account", newest + created)
+    return created
+
+
+def _insert_new(cursor: CursorWrapper, source: Source) -> None:
+    names = ", ".join(STAGED)
+    cursor.execute(
+        f"INSERT INTO checks_account (id, source_id, user_id, linked_by_hand, {names}) "
+        f"SELECT n.account_id, %s, n.user_id, FALSE, {', '.join(f's.{name}' for name in STAGED)} "
+        f"FROM {joining.UNJOINED} n JOIN staged_accounts s ON s.place = n.place ORDER BY n.account_id",
+        [source.pk],
+    )
+
+
+def _replace_hanging(cursor: CursorWrapper) -> None:
+    """Devices and forwards of the new and of the changed accounts."""
     for table, staged, columns in (
         ("checks_authenticator", "staged_devices", "kind, device_key"),
         ("checks_forward", "staged_forwards", "address, domain"),
     ):
-        if changed:
-            cursor.execute(
-                f"DELETE FROM {table} WHERE account_id IN "
-                f"(SELECT account_id FROM staged_accounts WHERE account_id IS NOT NULL)"
-            )
         cursor.execute(
-            f"INSERT INTO {table} (account_id, {columns}) SELECT a.id, {columns} FROM {staged} d "
-            f"JOIN checks_account a ON a.login_key = d.login_key AND a.source_id = %s",
-            [source.pk],
+            f"DELETE FROM {table} WHERE account_id IN "
+            f"(SELECT account_id FROM staged_accounts WHERE account_id IS NOT NULL)"
+        )
+        cursor.execute(
+            f"INSERT INTO {table} (account_id, {columns}) "
+            f"SELECT n.account_id, {columns} FROM {staged} d JOIN {joining.UNJOINED} n ON n.place = d.place "
+            f"UNION ALL SELECT s.account_id, {columns} FROM {staged} d JOIN staged_accounts s "
+            f"ON s.place = d.place WHERE s.account_id IS NOT NULL"
         )
         if cursor.rowcount >= BATCH:
             dialect.analyze(cursor, table)
-
-
-def _join_and_derive(cursor: CursorWrapper, source: Source) -> None:
-    joining.join_accounts()
-    cursor.execute(
-        f"INSERT INTO {facts.TOUCHED} SELECT DISTINCT a.user_id FROM staged_accounts s "
-        f"JOIN checks_account a ON a.login_key = s.login_key AND a.source_id = %s "
-        f"WHERE a.user_id IS NOT NULL ON CONFLICT DO NOTHING",
-        [source.pk],
-    )
-    facts.refresh(facts.TOUCHED)

@@ -290,20 +290,25 @@ class Account(models.Model):
     app_unused_since = models.DateTimeField(null=True, editable=False)
     applications_known = models.BooleanField(default=False, editable=False)
     fingerprint = models.BinaryField(max_length=16, editable=False, default=b"")
-    last_import = models.ForeignKey(Import, null=True, on_delete=models.SET_NULL, related_name="+")
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["source", "login_key"], name="account_login")]
+        constraints = [
+            # The login first: the same index finds a login in any source. The operator class serves “begins
+            # with” beside “equals” (PostgreSQL; others ignore it).
+            models.UniqueConstraint(
+                fields=["login_key", "source"],
+                name="account_login_key",
+                opclasses=["varchar_pattern_ops", "int8_ops"],
+            )
+        ]
         indexes = [
             models.Index(fields=["employee_key"], condition=~Q(employee_key=""), name="account_employee"),
-            # The operator class serves “begins with” beside “equals” (PostgreSQL; others ignore it).
             models.Index(
                 fields=["email_key"],
                 condition=~Q(email_key=""),
                 name="account_email",
                 opclasses=["varchar_pattern_ops"],
             ),
-            models.Index(fields=["login_key"], name="account_login_key", opclasses=["varchar_pattern_ops"]),
             models.Index(fields=["manager_key"], condition=~Q(manager_key=""), name="account_manager"),
             models.Index(fields=["owner_key"], condition=~Q(owner_key=""), name="account_owner"),
         ]

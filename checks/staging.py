@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
 from checks import dialect
-from checks.models import Source
+from checks.models import Account, Source
 from checks.records import COLUMNS, Problem, Record, fingerprint, login_of, parse
 from checks.values import shorten
 
@@ -57,10 +57,10 @@ OnReject = Callable[[Rejected], None]
 
 
 class Counts:
-    """What an import has met so far."""
+    """What an import has met so far; ``staged``: the new and changed ones."""
 
     def __init__(self) -> None:
-        self.read = self.rejected = self.unchanged = 0
+        self.read = self.rejected = self.unchanged = self.staged = 0
 
 
 class Staging:
@@ -129,12 +129,23 @@ class Staging:
         ]
 
     def _stage(self, good: dict[str, Good], known: dict[str, Known]) -> None:
-        differing = [
-            (known[key].pk if key in known else None, row.record) for key, row in good.items() if row.record
-        ]
+        differing = [(key, row.record) for key, row in good.items() if row.record]
         self.counts.unchanged += len(good) - len(differing)
-        if differing:
-            self._store(differing)
+        if not differing:
+            return
+        accounts: list[tuple[Any, ...]] = []
+        devices: list[tuple[Any, ...]] = []
+        forwards: list[tuple[Any, ...]] = []
+        for key, record in differing:
+            self.counts.staged += 1
+            place = self.counts.staged
+            stored = known.get(key)
+            accounts.append((place, stored and stored.pk, *record.values, record.fingerprint))
+            devices += [(place, *device) for device in record.devices]
+            forwards += [(place, *forward) for forward in record.forwards]
+        self._copy("staged_accounts", ("place", "account_id", *STAGED), accounts)
+        self._copy("staged_devices", ("place", "kind", "device_key"), devices)
+        self._copy("staged_forwards", ("place", "address", "domain"), forwards)
 
     def _remember(self, rows: list[tuple[str, int]]) -> int:
         if not rows:
@@ -165,20 +176,9 @@ class Staging:
             self.cursor.execute(f"{statement} IN ({', '.join(['%s'] * len(keys))})", keys)
         return self.cursor.fetchall()
 
-    def _store(self, differing: list[tuple[int | None, Record]]) -> None:
-        self._copy(
-            "staged_accounts",
-            ("account_id", *STAGED),
-            [(pk, *record.values, record.fingerprint) for pk, record in differing],
-        )
-        for table, columns, rows in (
-            ("staged_devices", ("login_key", "kind", "device_key"), _hanging(differing, "devices")),
-            ("staged_forwards", ("login_key", "address", "domain"), _hanging(differing, "forwards")),
-        ):
-            if rows:
-                self._copy(table, columns, rows)
-
     def _copy(self, table: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+        if not rows:
+            return
         if dialect.is_postgres():
             with self.cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
                 write = copy.write_row
@@ -190,8 +190,9 @@ class Staging:
             self.cursor.executemany(statement, rows)
 
 
-def _hanging(differing: list[tuple[int | None, Record]], kind: str) -> list[tuple[Any, ...]]:
-    return [(record.login_key, *row) for _, record in differing for row in getattr(record, kind)]
+def _typed_columns() -> str:
+    fields = {field.column: field for field in Account._meta.concrete_fields}
+    return ", ".join(f"{column} {fields[column].db_type(connection)}" for column in STAGED)
 
 
 @contextmanager
@@ -200,15 +201,13 @@ def staging_tables(cursor: CursorWrapper) -> Iterator[None]:
         _temporary_files(cursor),
         dialect.temporary(cursor, "seen_logins", "(login_key varchar(320) PRIMARY KEY, line integer)"),
         dialect.temporary(
-            cursor,
-            "staged_accounts",
-            f"AS SELECT id AS account_id, {', '.join(STAGED)} FROM checks_account WHERE false",
+            cursor, "staged_accounts", f"(place integer PRIMARY KEY, account_id bigint, {_typed_columns()})"
         ),
         dialect.temporary(
-            cursor, "staged_devices", "(login_key varchar(320), kind varchar(64), device_key varchar(255))"
+            cursor, "staged_devices", "(place integer, kind varchar(64), device_key varchar(255))"
         ),
         dialect.temporary(
-            cursor, "staged_forwards", "(login_key varchar(320), address varchar(320), domain varchar(255))"
+            cursor, "staged_forwards", "(place integer, address varchar(320), domain varchar(255))"
         ),
     ):
         yield

@@ -136,11 +136,6 @@ class Migration(migrations.Migration):
                 ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='forwards', to='checks.account')),
             ],
         ),
-        migrations.AddField(
-            model_name='account',
-            name='last_import',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='checks.import'),
-        ),
         migrations.CreateModel(
             name='Run',
             fields=[
@@ -349,15 +344,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='account',
-            constraint=models.UniqueConstraint(fields=('source', 'login_key'), name='account_login'),
+            constraint=models.UniqueConstraint(fields=('login_key', 'source'), name='account_login_key', opclasses=['varchar_pattern_ops', 'int8_ops']),
         ),
         migrations.AddIndex(
             model_name='account',
             index=models.Index(condition=models.Q(('email_key', ''), _negated=True), fields=['email_key'], name='account_email', opclasses=['varchar_pattern_ops']),
-        ),
-        migrations.AddIndex(
-            model_name='account',
-            index=models.Index(fields=['login_key'], name='account_login_key', opclasses=['varchar_pattern_ops']),
         ),
         migrations.AddIndex(
             model_name='user',
