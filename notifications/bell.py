@@ -6,6 +6,7 @@ from functools import partial
 
 from django.conf import settings
 from django.db import transaction
+from django_q.status import Stat
 from django_q.tasks import async_task
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,13 @@ def _enqueue(task: str, *args: str) -> None:
 
 
 def dispatchers() -> int:
-    """How many workers may send at once: one stays free for runs and sweeps."""
-    workers: int = settings.Q_CLUSTER["workers"]
-    return max(1, workers - 1)
+    """How many workers may send at once, over all hosts: one of each cluster stays free for runs and sweeps.
+
+    Redis knows which clusters are alive. Where the database is the bell only this process's own settings tell.
+    """
+    try:
+        workers = [len(cluster.workers) for cluster in Stat.get_all()]
+    except Exception as error:  # noqa: BLE001  whatever the broker raises
+        log.warning("the queue cannot be reached (%s): its clusters are not known", type(error).__name__)
+        workers = []
+    return sum(max(1, count - 1) for count in workers or [settings.Q_CLUSTER["workers"]])

@@ -30,6 +30,7 @@ class Recorded:
     raw: bytes
     at: float
     connection: int
+    peer: str
 
     @property
     def path(self) -> str:
@@ -184,7 +185,8 @@ class Receiver:
             if not piece:
                 return False
             body += piece
-        request = Recorded(method, target, headers, body, head + b"\r\n\r\n" + body, time.time(), number)
+        whole, peer = head + b"\r\n\r\n" + body, connection.getpeername()[0]
+        request = Recorded(method, target, headers, body, whole, time.time(), number, peer)
         self.requests.append(request)
         script = self._scripts.get(request.path)
         return self._answer(connection, script.next(request) if script else Behaviour())

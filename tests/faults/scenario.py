@@ -92,7 +92,7 @@ class Scenario:
         signing = world.signing_secrets()
         port = free_port()
         base = f"http://127.0.0.1:{port}"
-        world.build(base, signing)
+        world.build(base, signing, self.events)
         self.witness = self.folder / "receiver.jsonl"
         plan = Plan(
             self.seed,

@@ -17,6 +17,8 @@ import pytest
 from django.utils import timezone
 
 from checks.models import Check, Run
+from integrations.models import Integration
+from notifications.leasing import LOST
 from notifications.models import Attempt, Delivery, Event
 from tests.checks.factories import check_of, make_user
 from tests.faults import run, verdict
@@ -133,6 +135,32 @@ def test_two_sends_at_once_without_a_lost_lease_are_found(delivered: Any) -> Non
     received(1, at=1.0)
     received(2, at=1.2)
     assert "without a lost lease" in problems(log)
+
+
+def test_a_third_send_at_once_takes_a_second_lost_lease(delivered: Any) -> None:
+    delivery, log, received = delivered
+    for number in (1, 2, 3):
+        received(number, at=1 + number / 10)
+    lost = {"delivery": delivery, "started_at": timezone.now(), "outcome": "ours", "reason": LOST.reason}
+    Attempt.objects.create(number=2, **lost)
+    assert "3 at once, 1 leases lost" in problems(log)
+    Attempt.objects.create(number=3, **lost)
+    assert problems(log) == ""
+
+
+def test_more_requests_than_the_rate_allows_are_found(delivered: Any, settings: Any) -> None:
+    settings.LEASE_SECONDS = 2
+    delivery, log, received = delivered
+    Integration.objects.update(per_second=10)
+    for number in range(1, 41):
+        received(number, at=number / 10)
+        Attempt.objects.create(
+            delivery=delivery, number=number + 1, started_at=timezone.now(), outcome="delivered"
+        )
+    assert "beyond 10 a second" not in problems(log)
+    for number in range(41, 61):
+        received(number, at=2 + number / 1000)
+    assert "t: 21 requests beyond 10 a second, 12 allowed" in problems(log)
 
 
 def test_what_is_not_settled_is_found(delivered: Any) -> None:

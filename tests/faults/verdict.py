@@ -8,11 +8,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Count, Max, Min, Q
 
 from checks.models import CheckResult, Finding, Run
 from integrations.models import Integration
 from notifications.models import Attempt, Audience, Delivery, Event, Subscription
+from notifications.sharing import BURST
 from tests.faults.receiver import REFUSALS, WELL
 
 LOST = "The worker died or lost its lease"
@@ -76,6 +78,7 @@ def judge(path: Path) -> Report:
     _states(report, log, deliveries)
     _attempts_match(report, log, deliveries, attempts)
     _overlaps(report, log, attempts)
+    _rates(report, log)
     _coverage(report)
     _runs(report)
     _figures(report, log, deliveries, attempts)
@@ -161,17 +164,16 @@ def _attempts_match(
 
 
 def _overlaps(report: Report, log: Log, attempts: dict[str, list[tuple[str, str]]]) -> None:
-    """Two sends of one delivery at a time only after a lease had run out; three never."""
-    twice, thrice = [], []
+    """One send of a delivery at a time, and one more for each of its leases that ran out."""
+    unfounded, thrice = [], 0
     for id, requests in log.requests.items():
         most = _at_a_time(requests)
-        lost = any(reason.startswith(LOST) for _, reason in attempts.get(id, []))
-        if most > 1 and not lost:
-            twice.append(id)
-        if most > 2:
-            thrice.append(id)
-    report.none_of("two sends under way at once without a lost lease", twice)
-    report.figures["three sends at once"] = len(thrice)
+        lost = sum(reason.startswith(LOST) for _, reason in attempts.get(id, []))
+        if most > 1 + lost:
+            unfounded.append(f"{id} {most} at once, {lost} leases lost")
+        thrice += most > 2
+    report.none_of("sends under way at once without a lost lease for each but the first", unfounded)
+    report.figures["three sends at once"] = thrice
     report.figures["overlaps"] = sum(_at_a_time(requests) > 1 for requests in log.requests.values())
 
 
@@ -181,6 +183,38 @@ def _at_a_time(requests: list[Request]) -> int:
     for _, step in moments:
         now += step
         most = max(most, now)
+    return most
+
+
+def _rates(report: Report, log: Log) -> None:
+    """By the receiver's clock, over any time, no more requests than the target's rate allows.
+
+    A worker spends the allowance when it claims, and may begin the send until half of the lease is over.
+    """
+    for target in Integration.objects.exclude(per_second=None):
+        times = sorted(
+            request.at
+            for requests in log.requests.values()
+            for request in requests
+            if request.path == f"/{target.name}"
+        )
+        rate = target.per_second or 0.0
+        slack = 1 + rate * (BURST.total_seconds() + settings.LEASE_SECONDS / 2)
+        excess = _excess(times, rate)
+        report.figures[f"{target.name}: requests beyond {rate:g} a second"] = round(excess, 1)
+        if excess > slack:
+            report.problem(
+                f"{target.name}: {excess:.0f} requests beyond {rate:g} a second, {slack:.0f} allowed"
+            )
+
+
+def _excess(times: list[float], rate: float) -> float:
+    """The most by which the requests between any two of them outnumber ``rate`` times the time between."""
+    most = below = 0.0
+    for place, at in enumerate(times):
+        level = place - rate * (at - times[0])
+        below = min(below, level)
+        most = max(most, level - below + 1)
     return most
 
 
