@@ -387,11 +387,14 @@ def stream(host: str, port: int, deadline: float) -> _PlainSocket:
     return _dial(_checked(Url("https", host, port, "/"), deadline), deadline)
 
 
-def tunnel(host: str, port: int, deadline: float) -> _PlainSocket:
-    """A connection for TLS that somebody else speaks (relay.py), made as for a request, by ``OUTGOING_PROXY`` too."""
+def tunnel(host: str, port: int, seconds: float) -> _PlainSocket:
+    """A connection for TLS that somebody else speaks (relay.py), made as for a request, by ``OUTGOING_PROXY`` too.
+
+    Raises :class:`DoorError`.
+    """
     connection = _Connection(Url("http", host, port, "/"), Tls())
     try:
-        connection.open(deadline)
+        _open(connection, monotonic() + seconds, seconds)
     except BaseException:
         connection.close()
         raise

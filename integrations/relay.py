@@ -65,26 +65,24 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_CONNECT(self) -> None:
         self.close_connection = True
-        relay = self.server
+        with suppress(OSError):  # the library hung up
+            self._connect(self.server)
+
+    def _connect(self, relay: Relay) -> None:
         if not relay.knows(self.headers.get("Proxy-Authorization")):
-            self.send_error(407)
-        elif self.path != f"{relay.host}:{relay.port}":
-            self.send_error(403, "Another host than that of this attempt")
-        else:
-            try:
-                with http.connecting(relay.host, relay.connect):
-                    peer = http.tunnel(
-                        relay.host, relay.port, min(relay.deadline, monotonic() + relay.connect)
-                    )
-            except http.DoorError as error:
-                relay.problem = error
-                self.send_error(502)
-                return
-            with peer, suppress(OSError):
-                peer.deadline = relay.deadline
-                self.send_response(200)
-                self.end_headers()
-                self._pass(peer)
+            return self.send_error(407)
+        if self.path != f"{relay.host}:{relay.port}":
+            return self.send_error(403, "Another host than that of this attempt")
+        try:
+            peer = http.tunnel(relay.host, relay.port, relay.connect)
+        except http.DoorError as error:
+            relay.problem = error
+            return self.send_error(502)
+        with peer:
+            peer.deadline = relay.deadline
+            self.send_response(200)
+            self.end_headers()
+            self._pass(peer)
 
     def _pass(self, peer: Any) -> None:
         other = {self.connection: peer, peer: self.connection}

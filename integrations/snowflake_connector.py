@@ -20,6 +20,7 @@ import certifi
 
 from integrations.relay import USER, Relay, relay
 
+NO_DETECTION = "SNOWFLAKE_DISABLE_PLATFORM_DETECTION"
 INSTALL = "pip install -e '.[snowflake]'"
 Execute = Callable[[str, list[str]], None]
 
@@ -113,7 +114,8 @@ def _connector() -> Any:
     if not installed():
         raise NotInstalled(f"The official Snowflake connector is not installed: {INSTALL}")
     # Else it asks 169.254.169.254 and metadata.google.internal, past any proxy, in which cloud it runs.
-    os.environ["SNOWFLAKE_DISABLE_PLATFORM_DETECTION"] = "true"
+    if os.environ.get(NO_DETECTION) != "true":
+        os.environ[NO_DETECTION] = "true"
     # Late: it starts threads, which would not survive a fork of the worker.
     return import_module("snowflake.connector")
 

@@ -96,7 +96,7 @@ class Snowflake(FieldsKind):
         ),
         Field(
             path="transport",
-            label="By",
+            label="Connect by",
             help="The connector is an optional extra.",
             widget="select",
             choices=(("api", "The SQL API"), ("connector", "The official connector")),

@@ -18,6 +18,7 @@ from integrations.targets.base import InvalidDocument, Target
 from integrations.targets.snowflake import Snowflake, address
 from tests.doubles.snowflake import LOGIN, QUERY, TABLE, Engine, Server, SqlApi, server
 from tests.integrations.targets import events
+from tests.integrations.test_http import Tunnel
 from tests.receiver import Behaviour, Receiver
 
 KIND = Snowflake()
@@ -69,9 +70,9 @@ def connected(engine, authority, tmp_path) -> Iterator[Server]:
 
 
 def by_connector(double: Server, authority: trustme.CA, **more) -> Target:
-    ca = {"ca": authority.cert_pem.bytes().decode()}
     url = f"https://localhost:{double.port}"
-    return events.target(KIND, document(url=url, transport="connector", tls=ca, **more))
+    given = {"transport": "connector", "url": url, "tls": {"ca": authority.cert_pem.bytes().decode()}}
+    return events.target(KIND, document(**given | more))
 
 
 @pytest.fixture(params=["api", "connector"])
@@ -230,6 +231,25 @@ class TestByTheConnector:
             monkeypatch.setenv(name, receiver.url(""))
         outcome = events.send(KIND, events.failed(), by_connector(connected, authority))
         assert (outcome.result, receiver.requests) == (Result.DELIVERED, [])
+
+    def test_the_proxy_of_the_setting_is_told_the_checked_address(self, connected, authority, settings):
+        tunnel = Tunnel()
+        settings.OUTGOING_PROXY = f"http://user:pass@127.0.0.1:{tunnel.port}"
+        try:
+            outcome = events.send(KIND, events.failed(), by_connector(connected, authority))
+        finally:
+            tunnel.close()
+        assert outcome.result is Result.DELIVERED, outcome
+        assert tunnel.asked[0].split()[1] in (f"127.0.0.1:{connected.port}", f"[::1]:{connected.port}")
+
+    def test_a_key_of_the_older_form_is_taken_too(self, connected, authority):
+        older = KEY.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.TraditionalOpenSSL,
+            serialization.NoEncryption(),
+        ).decode()
+        outcome = events.send(KIND, events.failed(), by_connector(connected, authority, private_key=older))
+        assert outcome.result is Result.DELIVERED, outcome
 
     def test_a_certificate_of_an_unknown_authority_is_refused(self, connected):
         to = by_connector(connected, trustme.CA())
