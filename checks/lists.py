@@ -70,7 +70,6 @@ def _kind(text: str) -> str:
     return spellings.FACTOR_KINDS.get(spellings.fold(text), text)
 
 
-@lru_cache(maxsize=4096)
 def _split_factor(item: str) -> tuple[str, str]:
     """``kind:device``; the longest known kind wins, since Okta's kinds hold colons themselves."""
     parts = item.split(":")

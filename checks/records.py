@@ -5,10 +5,13 @@ A raw record is a dict of the data set's field names (docs/importing.md) to text
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from itertools import repeat
+from operator import itemgetter
 from typing import Any, NamedTuple
+
+import orjson
 
 from checks import lists, spellings, values
 from checks.values import (
@@ -114,8 +117,8 @@ _CONVERTERS: tuple[tuple[str, Callable[[Value], Value]], ...] = (
 # Field, converter, and what it gives for a missing and for an empty value: most values are one of these.
 PLAN = tuple((name, convert, convert(MISSING), convert("")) for name, convert in _CONVERTERS)
 
+_in_order = itemgetter(*COLUMNS)
 _SUSPECT = re.compile(r"\\x00|\\u0000|\\ud[89a-f]")
-_dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def login_of(raw: Raw) -> str:
@@ -153,7 +156,12 @@ def parse(raw: Raw) -> Record | list[Problem]:
 
 
 def _finish(found: dict[str, Value], raw: Raw) -> Record | list[Problem]:
-    factors, roles, _groups = found["mfa_factors"], found["admin_roles"], found["groups"]
+    text = _text_of(raw)
+    # Nearly every record is plain: ASCII, and nothing in it that repr() would escape.
+    plain = text.isascii() and "\\" not in text
+    if not plain and (problems := _unstorable(text, raw)):
+        return problems
+    factors, roles = found["mfa_factors"], found["admin_roles"]
     forwarding, applications = found["forwarding"], found["applications"]
     _derive_keys(found)
     active = _derive_mfa(found, factors)
@@ -162,19 +170,16 @@ def _finish(found: dict[str, Value], raw: Raw) -> Record | list[Problem]:
     if not found["display_name"]:
         found["display_name"] = f"{found['first_name']} {found['last_name']}".strip()[:320]
     for column in _LISTS:
-        if found[column] is not None:
-            found[column] = _dumps(found[column]) if found[column] else "[]"
+        if items := found[column]:
+            found[column] = orjson.dumps(items).decode()
+        elif items is not None:
+            found[column] = "[]"
     moment = found["last_sign_in_at"]
     found["last_sign_in_known"] = moment is not None
     found["last_sign_in_at"] = moment or None
-    values = tuple([found[column] for column in COLUMNS])
-    text = _text_of(raw)
-    # Neither database takes NUL or half a surrogate pair; the pattern is a cheap first sieve.
-    if _SUSPECT.search(text) and (problems := _unstorable(raw)):
+    if not plain and (problems := _too_long(found)):
         return problems
-    if problems := _too_long(found):
-        return problems
-    return Record(values, _digest(text), _devices(active), _forwards(forwarding))
+    return Record(_in_order(found), _digest(text), _devices(active), _forwards(forwarding))
 
 
 def fingerprint(raw: Raw) -> bytes:
@@ -185,7 +190,7 @@ def fingerprint(raw: Raw) -> bytes:
 def _text_of(raw: Raw) -> str:
     get = raw.get
     try:
-        return repr([get(field, ...) for field in FIELDS])
+        return repr(list(map(get, FIELDS, repeat(...))))
     except RecursionError:
         # Nested so deeply that only fields nobody reads can hold it: known by the rest.
         return repr([str(type(get(field, ...))) for field in FIELDS])
@@ -195,7 +200,10 @@ def _digest(text: str) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=16, key=RULES_VERSION).digest()
 
 
-def _unstorable(raw: Raw) -> list[Problem]:
+def _unstorable(text: str, raw: Raw) -> list[Problem]:
+    """Neither database takes NUL or half a surrogate pair. ``text``: the record's repr."""
+    if not _SUSPECT.search(text):
+        return []
     problems = []
     for column in FIELDS:
         value = raw.get(column)

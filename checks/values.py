@@ -83,23 +83,30 @@ def scalar(value: Value) -> str:
 
 def text_of(limit: int) -> Callable[[Value], str]:
     def convert(value: Value) -> str:
-        if value is MISSING or value is None or value == "":
+        if value.__class__ is str:
+            text = value.strip()
+        elif value is MISSING:
             return ""
-        text = scalar(value)
-        if len(text) > limit:
-            raise Refused(f"at most {limit} characters (it has {len(text)})")
-        return "" if len(text) == 7 and text.casefold() == "unknown" else text
+        else:
+            text = scalar(value)
+        length = len(text)
+        if length > limit:
+            raise Refused(f"at most {limit} characters (it has {length})")
+        return "" if length == 7 and text.casefold() == "unknown" else text
 
     return convert
 
 
+_employee_text, _email_text = text_of(LIMITS["employee_id"]), text_of(LIMITS["email"])
+
+
 def employee_id(value: Value) -> str:
-    text = text_of(LIMITS["employee_id"])(value)
+    text = _employee_text(value)
     return "" if len(text) < 5 and text.casefold() in _PLACEHOLDERS else text
 
 
 def email(value: Value) -> str:
-    text = text_of(LIMITS["email"])(value)
+    text = _email_text(value)
     if not text or ADDRESS.fullmatch(text):
         return text
     if text.casefold() in _PLACEHOLDERS:
@@ -168,6 +175,8 @@ def _moment_of(value: str) -> str:
             raise Refused(_EPOCH if text.replace(".", "").lstrip("-").isdigit() else _TIME_EXPECTED) from None
     if text.isdigit() and len(text) != 8:
         raise Refused(_EPOCH)
+    if moment.tzinfo is UTC:
+        return moment.isoformat(" ")[: -len("+00:00")]
     if moment.tzinfo is not None:
         try:
             moment = moment.astimezone(UTC).replace(tzinfo=None)
@@ -240,7 +249,7 @@ def ip(value: Value) -> str:
 
 
 def count(value: Value) -> int | None:
-    if value is MISSING or value is None or value == "" or is_unknown(value):
+    if value is MISSING or value is None or is_unknown(value):
         return None
     text = str(value) if value.__class__ is float else scalar(value)
     text = text.removesuffix(".0")

@@ -12,7 +12,7 @@ from typing import Any
 from django.core.management import call_command
 from django.db import connection, transaction
 
-from checks.models import Import
+from checks.models import Import, User
 from cii_project.benchmark import data
 from cii_project.benchmark.common_steps import tidy
 from cii_project.benchmark.measuring import measured
@@ -22,9 +22,12 @@ BATCH = 5_000
 
 
 @step
-def write_file(path: str, users: int, seed: int, now: str) -> dict[str, Any]:
-    """The accounts of one source as CSV or JSON Lines, by the name's end."""
+def write_file(path: str, users: int, seed: int, now: str, by_email: bool = False) -> dict[str, Any]:
+    """The accounts of one source as CSV or JSON Lines, by the name's end. ``by_email``: of a source that
+    knows the same people by other logins and no employee ids."""
     records = data.records("okta", users, seed=seed, now=datetime.fromisoformat(now))
+    if by_email:
+        records = ({**one, "login": one["login"].partition("@")[0], "employee_id": ""} for one in records)
     with Path(path).open("w", encoding="utf-8", newline="") as stream:
         if path.endswith(".jsonl"):
             stream.writelines(json.dumps(record) + "\n" for record in records)
@@ -59,12 +62,18 @@ def _item(item: Any) -> str:
 
 
 @step
-def import_product(path: str) -> dict[str, Any]:
+def import_product(path: str, source: str = "file") -> dict[str, Any]:
     tidy()
     with measured() as result:
-        call_command("import_users", path, source="file", stdout=StringIO())
-    done = Import.objects.filter(source__slug="file").latest("id")
-    return {**result, "read": done.read, "created": done.created, "unchanged": done.unchanged}
+        call_command("import_users", path, source=source, stdout=StringIO())
+    done = Import.objects.filter(source__slug=source).latest("id")
+    return {
+        **result,
+        "read": done.read,
+        "created": done.created,
+        "unchanged": done.unchanged,
+        "users": User.objects.count(),
+    }
 
 
 @step

@@ -6,7 +6,7 @@ from typing import Any
 
 Step = Callable[..., dict[str, Any]]
 STEPS: dict[str, Step] = {}
-MODULES = ("common_steps", "evaluate_steps", "deliver_steps", "import_steps", "pages_steps")
+MODULES = ("common_steps", "evaluate_steps", "deliver_steps", "import_steps", "stored_floor", "pages_steps")
 
 
 def step(function: Step) -> Step:

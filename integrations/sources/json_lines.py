@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO, ClassVar
 
+import orjson
+
 from integrations.sources.base import FileSource, Read, Unreadable, rename, renamer, shorten
 
 LONGEST_LINE = 1 << 20
@@ -41,6 +43,15 @@ def _too_long(stream: BinaryIO, line: bytes) -> Unreadable:
 
 
 def _record(line: bytes) -> dict[str, object] | Unreadable:
+    try:
+        # Stricter than json, and three times as fast: what it refuses json looks at again.
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return _by_json(line)
+    return value if isinstance(value, dict) else _no_object(line.decode().strip())
+
+
+def _by_json(line: bytes) -> dict[str, object] | Unreadable:
     text = line.decode(errors="replace").strip()
     try:
         value = json.loads(line)
@@ -48,8 +59,10 @@ def _record(line: bytes) -> dict[str, object] | Unreadable:
         return Unreadable(text, ("line", shorten(text), "UTF-8 text; save the file as UTF-8"))
     except (ValueError, RecursionError) as error:
         return Unreadable(text, ("line", shorten(text), f"a JSON object ({_reason(error)})"))
-    if isinstance(value, dict):
-        return value
+    return value if isinstance(value, dict) else _no_object(text)
+
+
+def _no_object(text: str) -> Unreadable:
     return Unreadable(text, ("line", shorten(text), "a JSON object"))
 
 
