@@ -63,6 +63,21 @@ class Made:
     message_error: str = ""
 
 
+class NotRendered(Exception):
+    """The kind could not write the event: a body template that fails, or a fault of the kind's. ``why`` says."""
+
+    def __init__(self, event: payloads.Envelope, why: Exception) -> None:
+        super().__init__(str(why))
+        self.event, self.why = event, why
+
+
+def _made(to: Destination, event: payloads.Envelope, message_error: str = "") -> Made:
+    try:
+        return Made(to.kind.render(event, to.target), message_error)
+    except Exception as error:
+        raise NotRendered(event, error) from error
+
+
 def tenant_of(configuration: Configuration) -> payloads.Tenant:
     return payloads.Tenant(str(configuration.tenant_id), configuration.account, configuration.region)
 
@@ -117,7 +132,8 @@ def destination(
     return Destination(integration, kind, target_of(integration), audience, template, error)
 
 
-def _shared_data(on: Occasion) -> dict[str, Any]:
+def shared_data(on: Occasion) -> dict[str, Any]:
+    """The variables that all messages of one event share."""
     text = on.text
     return {
         "check": {
@@ -138,7 +154,7 @@ def _shared_data(on: Occasion) -> dict[str, Any]:
 def list_data(on: Occasion, users: Sequence[payloads.LoginDetail], batch: payloads.Batch) -> dict[str, Any]:
     """The variables of a message about a list of users."""
     return {
-        **_shared_data(on),
+        **shared_data(on),
         "total": batch.total_users,
         "batch": {"index": batch.index, "count": batch.count},
         "users": [{"login": user["login"], "details": messages.details_of(user)} for user in users],
@@ -150,7 +166,7 @@ def direct_data(
 ) -> dict[str, Any]:
     """The variables of a message about one user."""
     return {
-        **_shared_data(on),
+        **shared_data(on),
         "user": {
             "login": detail["login"],
             "display_name": user.display_name,
@@ -194,6 +210,18 @@ def list_body(
     message, error = None, ""
     if to.template is not None and not on.resolved:
         message, error = _message(to, list_data(on, users, batch))
+    return _made(to, list_event(on, to, delivery_id, users, batch, message), error)
+
+
+def list_event(
+    on: Occasion,
+    to: Destination,
+    delivery_id: UUID,
+    users: Sequence[payloads.LoginDetail],
+    batch: payloads.Batch,
+    message: str | None,
+) -> payloads.Envelope:
+    """FAILED_CHECK or CHECK_RESOLVED, as the contract has it."""
     common: dict[str, Any] = {
         "delivery_id": delivery_id,
         "event_id": on.event.id,
@@ -205,10 +233,8 @@ def list_body(
         "reference_url": on.link,
     }
     if on.resolved:
-        event = payloads.check_resolved(on.tenant, on.text, still_failing=on.still_failing, **common)
-    else:
-        event = payloads.failed_check(on.tenant, on.text, message=message, test=on.test, **common)
-    return Made(to.kind.render(event, to.target), error)
+        return payloads.check_resolved(on.tenant, on.text, still_failing=on.still_failing, **common)
+    return payloads.failed_check(on.tenant, on.text, message=message, test=on.test, **common)
 
 
 def direct_body(
@@ -222,8 +248,24 @@ def direct_body(
     *,
     reminder: bool = False,
 ) -> Made:
-    message, error = _message(to, direct_data(on, user, detail, trust, recipient))
-    event = payloads.direct_message(
+    message, error = custom_text(on, to, user, detail, trust, recipient)
+    event = direct_event(on, to, delivery_id, detail, trust, recipient, message, reminder=reminder)
+    return _made(to, event, error)
+
+
+def direct_event(
+    on: Occasion,
+    to: Destination,
+    delivery_id: UUID,
+    detail: payloads.LoginDetail,
+    trust: str,
+    recipient: payloads.Recipient,
+    message: str,
+    *,
+    reminder: bool = False,
+) -> payloads.Envelope:
+    """DIRECT_MESSAGE, as the contract has it."""
+    return payloads.direct_message(
         on.tenant,
         on.text,
         delivery_id=delivery_id,
@@ -237,7 +279,6 @@ def direct_body(
         reminder=reminder,
         test=on.test,
     )
-    return Made(to.kind.render(event, to.target), error)
 
 
 def resolved_note(
@@ -260,7 +301,7 @@ def resolved_note(
         still_failing=0,
         recipient=recipient,
     )
-    return Made(to.kind.render(event, to.target))
+    return _made(to, event)
 
 
 def custom_text(
@@ -271,7 +312,7 @@ def custom_text(
     trust: str,
     recipient: payloads.Recipient,
 ) -> tuple[str, str]:
-    """The customised message alone and, where it failed and the default stands in for it, why."""
+    """The message alone and, where the customised one failed and the default stands in for it, why."""
     return _message(to, direct_data(on, user, detail, trust, recipient))
 
 
@@ -299,7 +340,7 @@ def letter_body(
         recipient=recipient,
         message=said.text,
     )
-    return Made(to.kind.render(event, to.target), problem)
+    return _made(to, event, problem)
 
 
 def connectivity_body(
@@ -312,4 +353,4 @@ def connectivity_body(
         short_id=to.integration.short_id,
         published=published,
     )
-    return Made(to.kind.render(envelope, to.target))
+    return _made(to, envelope)

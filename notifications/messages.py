@@ -150,12 +150,12 @@ def render_or_default(
         try:
             return render(template, data), ""
         except MessageError as error:
-            return render(_default(audience), data), str(error)[:500]
-    return render(_default(audience), data), ""
+            return render(default(audience), data), str(error)[:500]
+    return render(default(audience), data), ""
 
 
 @cache
-def _default(audience: str) -> BoundTemplate:
+def default(audience: str) -> BoundTemplate:
     """Parsed once: parsing costs twice what rendering does, and a run may write to a hundred thousand people."""
     return parse(DEFAULTS[audience])
 

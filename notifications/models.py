@@ -26,6 +26,18 @@ def validate_zone(value: str) -> None:
         raise ValidationError(f"“{value}” is no time zone. Write one such as UTC or Europe/Berlin.")
 
 
+class Weekday(models.TextChoices):
+    """From Monday, as ``datetime.weekday`` counts."""
+
+    MONDAY = "monday", "Monday"
+    TUESDAY = "tuesday", "Tuesday"
+    WEDNESDAY = "wednesday", "Wednesday"
+    THURSDAY = "thursday", "Thursday"
+    FRIDAY = "friday", "Friday"
+    SATURDAY = "saturday", "Saturday"
+    SUNDAY = "sunday", "Sunday"
+
+
 class Configuration(models.Model):
     """The installation's own settings: one row, made by ``manage.py setup``."""
 
@@ -41,6 +53,9 @@ class Configuration(models.Model):
     base_url = models.URLField(blank=True, help_text="where people reach these pages; used in referenceUrl")
     run_time = models.TimeField(default=time(6), help_text="when the checks run each day")
     run_zone = models.CharField(max_length=64, default="UTC", validators=[validate_zone])
+    weekly_on = models.CharField(
+        max_length=9, choices=Weekday.choices, default=Weekday.MONDAY, help_text="the day of weekly digests"
+    )
     max_users_per_event = models.PositiveIntegerField(
         default=1000, validators=[MinValueValidator(1), MaxValueValidator(10_000)]
     )
@@ -199,8 +214,11 @@ class Delivery(models.Model):
     OPEN = ("due", "sending")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="deliveries")
-    integration = models.ForeignKey(Integration, on_delete=models.CASCADE, related_name="deliveries")
+    # Both begin an index below.
+    event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="deliveries", db_index=False)
+    integration = models.ForeignKey(
+        Integration, on_delete=models.CASCADE, related_name="deliveries", db_index=False
+    )
     audience = models.CharField(max_length=8, choices=Audience.choices, default=Audience.LIST)
     batch = models.PositiveIntegerField(default=1, help_text="index of the batch, from 1")
     batches = models.PositiveIntegerField(default=1)

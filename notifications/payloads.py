@@ -12,6 +12,8 @@ LoginDetail = Mapping[str, Any]
 
 # The worst open finding decides. Nobody without one is the subject of a message.
 TRUST_LEVELS = {"critical": "UNTRUSTED", "high": "QUESTIONABLE", "medium": "NEUTRAL", "low": "FAVORABLE"}
+# JSON as the contract writes it: compact, in any script.
+encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 CONNECTIVITY_TITLE = "Webhook connectivity test"
 CONNECTIVITY_DESCRIPTION = ("This event was sent by Test Connectivity. It speaks of no user.",)
 

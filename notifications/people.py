@@ -20,17 +20,18 @@ from zoneinfo import ZoneInfo
 from django.db.models import F, Max, Q, QuerySet
 
 from checks.models import Check, Finding
-from notifications import bulk, choosing, composing, letters, payloads, planning
+from notifications import bulk, choosing, composing, letters, payloads, planning, rows
 from notifications.composing import Destination, Occasion
 from notifications.letters import Stage
 from notifications.models import Audience, Configuration, Delivery, Event
 from notifications.rounds import Round
+from notifications.rows import Row
 
 log = logging.getLogger(__name__)
 
 CHUNK = 500
 SPOOL_BYTES = 16 * 1024 * 1024
-_BATCH, _BATCHES = planning.COLUMNS.index("batch"), planning.COLUMNS.index("batches")
+_BATCH, _BATCHES = rows.COLUMNS.index("batch"), rows.COLUMNS.index("batches")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Draft:
     rows: int = 0
     users: int = 0
 
-    def add(self, row: planning.Row, users: int = 1) -> None:
+    def add(self, row: Row, users: int = 1) -> None:
         pickle.dump(row, self.file)
         self.rows += 1
         self.users += users
@@ -65,9 +66,9 @@ class Draft:
             return 0
         self.event.users = self.users
         self.event.save(force_insert=True)
-        return bulk.insert(Delivery, planning.COLUMNS, self._numbered())
+        return bulk.insert(Delivery, rows.COLUMNS, self._numbered())
 
-    def _numbered(self) -> Iterator[planning.Row]:
+    def _numbered(self) -> Iterator[Row]:
         self.file.seek(0)
         for number in range(1, self.rows + 1):
             row = pickle.load(self.file)  # noqa: S301  written by us, a moment ago
@@ -279,9 +280,9 @@ class _Drafting:
                     reminder=about.stage == "reminder",
                 )  # fmt: skip
         except Exception as error:  # noqa: BLE001  a kind's bug is that message's end, not the round's
-            self.draft.add(planning.failed(ready.on, ready.to, error, values))
+            self.draft.add(rows.failed(ready.on, ready.to, error, values))
             return
-        self.draft.add(planning.made_row(ready.on, ready.to, made, values))
+        self.draft.add(rows.made_row(ready.on, ready.to, made, values))
 
     def _letter(
         self,
@@ -303,9 +304,9 @@ class _Drafting:
                 ready.on, ready.to, values["id"], recipient, items, trust[abouts[0].finding.user_id], problem
             )
         except Exception as error:  # noqa: BLE001  as above
-            self.draft.add(planning.failed(ready.on, ready.to, error, values), values["users"])
+            self.draft.add(rows.failed(ready.on, ready.to, error, values), values["users"])
             return
-        self.draft.add(planning.made_row(ready.on, ready.to, made, values), values["users"])
+        self.draft.add(rows.made_row(ready.on, ready.to, made, values), values["users"])
 
     def _item(
         self,
@@ -328,7 +329,7 @@ class _Drafting:
 
     def _add(self, on: Occasion, **values: Any) -> None:
         users = values.get("users", 1)
-        self.draft.add(planning.row(on, self.integration, self.audience, **values), users)
+        self.draft.add(rows.row(on, self.integration, self.audience, **values), users)
 
 
 def _key(finding: Finding) -> int:

@@ -7,55 +7,32 @@ of every target are cut from it, so that memory stays flat whatever the number o
 
 import json
 import logging
-from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import islice
 from tempfile import SpooledTemporaryFile
 from typing import Any
 from uuid import uuid4
 
-from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from checks import explanations
-from checks.models import Check, CheckResult, Finding, Run
+from checks import dialect, explanations, light
+from checks.models import Check, CheckResult, Finding, Run, User
 from integrations import targets as kinds
-from integrations.liquid import TemplateError
 from integrations.models import Integration
-from notifications import bulk, choosing, composing, payloads
-from notifications.composing import Destination, Occasion
+from notifications import bulk, choosing, composing, lists, payloads, rows
+from notifications.composing import Occasion
 from notifications.models import Audience, Cadence, Delivery, Event, Subscription
+from notifications.moulds import DirectMould, Item
+from notifications.rows import Row
 
 log = logging.getLogger(__name__)
 
 CHUNK = 1000
 SPOOL_BYTES = 16 * 1024 * 1024
-COLUMNS = (
-    "id",
-    "event",
-    "integration",
-    "audience",
-    "batch",
-    "batches",
-    "users",
-    "recipient",
-    "finding",
-    "body",
-    "content_type",
-    "state",
-    "created_at",
-    "due_at",
-    "finished_at",
-    "attempts",
-    "reason",
-    "message_error",
-    "replays",
-    "lease",
-)
-Row = list[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +115,8 @@ def fill(
         chosen = choosing.narrow(findings, group[0].filter, check)
         told = total if not group[0].filter else chosen.count()
         if told < total:
-            rows = [_left_out(on, telling, check, total - told) for telling in group]
-            count += bulk.insert(Delivery, COLUMNS, rows)
+            left_out = [_left_out(on, telling, check, total - told) for telling in group]
+            count += bulk.insert(Delivery, rows.COLUMNS, left_out)
         if told:
             count += _fill_group(_with_rest(on, check, group[0].filter), check, group, chosen, told, now)
     return count
@@ -164,7 +141,7 @@ def _left_out(on: Occasion, telling: Telling, check: Check, users: int) -> Row:
     """On record: whom this target is not told of, by its own filter. Batch 0 is nobody's."""
     reason = left_out_reason(telling.filter, check)
     values = {"batch": 0, "batches": 0, "users": users, "state": "skipped", "reason": reason}
-    return row(on, telling.integration, telling.audience, **values)
+    return rows.row(on, telling.integration, telling.audience, **values)
 
 
 def left_out_reason(chosen: choosing.Filter, check: Check) -> str:
@@ -187,21 +164,24 @@ def _fill_group(
         except Exception as error:  # one broken target must not keep the others from being told
             log.exception("target %s cannot be written to", telling.integration.pk)
             reason = f"The message could not be made: {type(error).__name__}."
-            dead = row(on, telling.integration, telling.audience, state="dead", reason=reason, users=total)
-            count += bulk.insert(Delivery, COLUMNS, [dead])
+            dead = rows.row(
+                on, telling.integration, telling.audience, state="dead", reason=reason, users=total
+            )
+            count += bulk.insert(Delivery, rows.COLUMNS, [dead])
+    direct = [DirectMould(on, to) for to in ready if to.audience != Audience.LIST]
+    managers = any(mould.to.audience == Audience.MANAGER for mould in direct)
     with SpooledTemporaryFile(max_size=SPOOL_BYTES) as file:
-        spool = Spool(file)
-        direct = [to for to in ready if to.audience != Audience.LIST]
-        for chunk in _chunks(findings):
-            details = details_of(on, check, chunk, now)
+        spool = lists.Spool(file)
+        for chunk in _chunks(findings, managers=managers):
+            items = [Item.of(detail) for detail in details_of(on, check, chunk, now)]
             first = len(spool.sizes) + 1
-            spool.add(details)
+            spool.add(items)
             if direct:
-                rows = list(_direct_rows(on, direct, chunk, details, first, total))
-                count += bulk.insert(Delivery, COLUMNS, rows)
+                made = list(_direct_rows(direct, chunk, items, first, total))
+                count += bulk.insert(Delivery, rows.COLUMNS, made)
         for to in ready:
             if to.audience == Audience.LIST:
-                count += _insert_list(on, to, spool)
+                count += lists.insert(on, to, spool)
     return count
 
 
@@ -215,176 +195,65 @@ def details_of(
     return explanations.login_details(check, users, now=now, tenant_id=on.tenant.id)
 
 
-def _chunks(findings: QuerySet[Finding]) -> Iterator[list[Finding]]:
-    last = 0
-    ordered = findings.select_related("user__manager").order_by("id")
-    while chunk := list(ordered.filter(id__gt=last)[:CHUNK]):
+_FINDING = ("id", "user_id", "resolution")
+_MANAGER = ("id", "name", "email", "display_name")
+_USER = (*explanations.USER_COLUMNS, "email", "display_name")
+
+
+def _chunks(findings: QuerySet[Finding], *, managers: bool) -> Iterator[list[Finding]]:
+    """The findings with their users and, where asked for, the users' managers; by one statement."""
+    columns = [*_FINDING, *(f"user__{name}" for name in _USER)]
+    if managers:
+        columns += [f"user__manager__{name}" for name in _MANAGER]
+    found = findings.order_by("id").values_list(*columns).iterator(CHUNK)
+    while chunk := [_finding(values) for values in islice(found, CHUNK)]:
         yield chunk
-        last = chunk[-1].id
 
 
-def row(on: Occasion, integration: Integration, audience: str, **values: Any) -> Row:
-    """One delivery in the order of COLUMNS. A disabled target's is a dead letter: seen, and replayable.
-    Nobody is written to in person during quiet hours."""
-    now = on.event.created_at
-    if integration.state == Integration.State.DISABLED and "state" not in values:
-        values["state"] = "dead"
-        values["reason"] = f"The target is disabled. {integration.state_reason}".strip()[:500]
-    made = {
-        "id": uuid4(),
-        "event": on.event.id,
-        "integration": integration.id,
-        "audience": audience,
-        "batch": 1,
-        "batches": 1,
-        "users": 1,
-        "recipient": None,
-        "finding": None,
-        "body": None,
-        "content_type": "",
-        "state": "due",
-        "created_at": now,
-        "due_at": now if audience == Audience.LIST else on.awake_at,
-        "finished_at": None,
-        "attempts": 0,
-        "reason": "",
-        "message_error": "",
-        "replays": 0,
-        "lease": "",
-        **values,
-    }
-    if made["state"] != "due":
-        made.update(due_at=None, finished_at=now)
-    return [made[name] for name in COLUMNS]
-
-
-# --- Lists ------------------------------------------------------------------------------------------
-class Spool:
-    """loginDetails items on their way from the database to the batches of several targets."""
-
-    def __init__(self, file: "SpooledTemporaryFile[bytes]") -> None:
-        self.file = file
-        self.sizes = array("L")  # what each user adds to a body of the contract
-        self.offsets = array("Q")
-        self.end = 0
-
-    def add(self, details: Sequence[payloads.LoginDetail]) -> None:
-        for item in details:
-            line = json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode()
-            login = json.dumps(item["login"], ensure_ascii=False).encode()
-            self.sizes.append(len(line) + len(login) + 2)  # with a comma each
-            self.offsets.append(self.end)
-            self.file.write(line + b"\n")
-            self.end += len(line) + 1
-
-    def read(self, users: range) -> list[payloads.LoginDetail]:
-        self.file.seek(self.offsets[users.start])
-        lines = [self.file.readline() for _ in users]
-        self.file.seek(self.end)
-        return [json.loads(line) for line in lines]
-
-
-class _TooLarge(Exception):
-    def __init__(self, users: range) -> None:
-        super().__init__(users)
-        self.users = users
-
-
-def _insert_list(on: Occasion, to: Destination, spool: Spool) -> int:
-    """The batches of one target. They are made as large as allowed; where the rendered bytes of one
-    exceed what the kind takes, all are cut anew, since each says how many there are."""
-    total = len(spool.sizes)
-    most = min(on.max_users, to.users_per_request or on.max_users)
-    ranges = payloads.partition([0] * total, 0, most, 1)
-    by_bytes = False
-    while True:
-        try:
-            with transaction.atomic():
-                return bulk.insert(Delivery, COLUMNS, _list_rows(on, to, spool, ranges))
-        except _TooLarge as problem:
-            if by_bytes:
-                middle = problem.users.start + len(problem.users) // 2
-                at = ranges.index(problem.users)
-                halves = [range(problem.users.start, middle), range(middle, problem.users.stop)]
-                ranges[at : at + 1] = halves
-                continue
-            by_bytes = True
-            batch = payloads.Batch(total, total, total)
-            base = len(composing.list_body(on, to, uuid4(), [], batch).rendered.body)
-            ranges = payloads.partition(spool.sizes, base, most, to.kind.max_bytes)
-
-
-def _list_rows(on: Occasion, to: Destination, spool: Spool, ranges: Sequence[range]) -> Iterator[Row]:
-    for index, users in enumerate(ranges, start=1):
-        common: dict[str, Any] = {"id": uuid4(), "batch": index, "batches": len(ranges), "users": len(users)}
-        batch = payloads.Batch(index, len(ranges), len(spool.sizes))
-        try:
-            made = composing.list_body(on, to, common["id"], spool.read(users), batch)
-        except Exception as error:  # noqa: BLE001  a kind's bug is that message's end, not the run's
-            yield failed(on, to, error, common)
-            continue
-        if len(made.rendered.body) > to.kind.max_bytes and len(users) > 1:
-            raise _TooLarge(users)
-        yield made_row(on, to, made, common)
-
-
-def failed(on: Occasion, to: Destination, error: Exception, values: dict[str, Any]) -> Row:
-    log.error("a message to target %s could not be made", to.integration.pk, exc_info=error)
-    said = str(error) if isinstance(error, TemplateError) else f"{type(error).__name__}."
-    reason = f"The message could not be made: {said}"[:500]
-    return row(on, to.integration, to.audience, **values, state="dead", reason=reason)
-
-
-def made_row(on: Occasion, to: Destination, made: composing.Made, values: dict[str, Any]) -> Row:
-    values = {
-        **values,
-        "body": made.rendered.body,
-        "content_type": made.rendered.content_type,
-        "message_error": made.message_error,
-    }
-    if len(made.rendered.body) > to.kind.max_bytes:
-        reason = (
-            f"One user's message has {len(made.rendered.body):,} bytes, "
-            f"over the {to.kind.max_bytes:,} that this kind of target takes."
-        )
-        values = {**values, "state": "dead", "reason": reason}
-    return row(on, to.integration, to.audience, **values)
+def _finding(values: Sequence[Any]) -> Finding:
+    user_at, manager_at = len(_FINDING), len(_FINDING) + len(_USER)
+    finding = light.instance(Finding, _FINDING, values[:user_at])
+    user = light.instance(User, _USER, values[user_at:manager_at])
+    light.relate(finding, "user", user)
+    if manager := values[manager_at:]:
+        light.relate(user, "manager", light.instance(User, _MANAGER, manager) if manager[0] else None)
+    return finding
 
 
 # --- Direct messages --------------------------------------------------------------------------------
 def trust_levels(findings: Sequence[Finding]) -> dict[int, str]:
     """user id → userTrustLevel, by all open findings so far."""
+    severity_of = dict(Check.objects.values_list("id", "severity"))
     severities = defaultdict(set)
     users = {finding.user_id for finding in findings}
-    for user, severity in Finding.objects.filter(user__in=users, resolved_at=None).values_list(
-        "user_id", "check_ref__severity"
-    ):
-        severities[user].add(severity)
+    open_ones = Finding.objects.filter(user__in=dialect.among(users), resolved_at=None)
+    for user, check in open_ones.values_list("user_id", "check_ref_id"):
+        severities[user].add(severity_of[check])
     return {user: payloads.trust_level(severities[user]) for user in users}
 
 
 def _direct_rows(
-    on: Occasion,
-    destinations: Sequence[Destination],
+    moulds: Sequence[DirectMould],
     findings: Sequence[Finding],
-    details: Sequence[payloads.LoginDetail],
+    items: Sequence[Item],
     first: int,
     total: int,
 ) -> Iterator[Row]:
     trust = trust_levels(findings)
-    for to in destinations:
-        for index, (finding, detail) in enumerate(zip(findings, details, strict=True), start=first):
+    for mould in moulds:
+        on, to = mould.on, mould.to
+        for index, (finding, item) in enumerate(zip(findings, items, strict=True), start=first):
             recipient = composing.recipient_of(finding.user, to.audience)
             values: dict[str, Any] = {"id": uuid4(), "batch": index, "batches": total, "finding": finding.id}
             if recipient is None:
                 reason = f"The manager of {finding.user.name} is unknown."[:500]
-                yield row(on, to.integration, to.audience, **values, state="skipped", reason=reason)
+                yield rows.row(on, to.integration, to.audience, **values, state="skipped", reason=reason)
                 continue
             user = finding.user
             values["recipient"] = user.id if to.audience == Audience.USER else user.manager_id
             try:
-                made = composing.direct_body(on, to, values["id"], user, detail, trust[user.id], recipient)
-            except Exception as error:  # noqa: BLE001  as above
-                yield failed(on, to, error, values)
+                made = mould.make(values["id"], user, item, trust[user.id], recipient)
+            except Exception as error:  # noqa: BLE001  a kind's bug is that message's end, not the run's
+                yield rows.failed(on, to, error, values)
                 continue
-            yield made_row(on, to, made, values)
+            yield rows.made_row(on, to, made, values)

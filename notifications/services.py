@@ -26,6 +26,7 @@ from notifications import (
     messages,
     payloads,
     planning,
+    remaking,
     schedule,
 )
 from notifications.composing import Destination, Made, Occasion
@@ -228,7 +229,10 @@ def _send_inline(
         lease=secrets.token_hex(16),
         lease_until=now + leasing.lease_time(),
     )
-    made = make(event, delivery)
+    try:
+        made = make(event, delivery)
+    except composing.NotRendered as problem:
+        raise problem.why from None
     delivery.body, delivery.content_type = made.rendered.body, made.rendered.content_type
     delivery.message_error = made.message_error
     event.users = delivery.users
@@ -270,10 +274,12 @@ def _make_due(deliveries: QuerySet[Delivery]) -> int:
 def replay(delivery: Delivery, by: Any = None) -> None:
     """Send a settled delivery again: the same id, the same bytes. Raises :class:`ReplayRefused`.
 
-    One statement decides and changes, so a delivery that a worker holds is never touched.
+    One that could not be written when it was planned is written now. One statement decides and changes, so a delivery that a worker holds is never touched.
     """
     with transaction.atomic():
         mine = Delivery.objects.filter(id=delivery.id)
+        if problem := remaking.remake(delivery):
+            raise ReplayRefused(problem)
         if not _make_due(mine.filter(id__in=_replayable(mine).values("id"), state__in=FINAL)):
             delivery.refresh_from_db()
             raise ReplayRefused(_why_not(delivery))
@@ -296,6 +302,8 @@ def replay_matching(queryset: QuerySet[Delivery], by: Any = None) -> int:
     """Replay every delivery of ``queryset`` that can be; returns how many."""
     with transaction.atomic():
         chosen = _replayable(Delivery.objects.filter(id__in=queryset.order_by().values("id")))
+        remaking.remake_all(chosen)
+        chosen = chosen.exclude(content_type=remaking.UNRENDERED)
         count = _make_due(Delivery.objects.filter(id__in=chosen.values("id"), state__in=FINAL))
         if count:
             audit.note(by, Configuration.load(), f"Replayed {count} deliveries.")

@@ -108,6 +108,10 @@ class Webhook:
         # Parameters have no place in a list.
         return Rendered(_compact(made if isinstance(made, list) else {**made, **plain}))
 
+    def verbatim(self, target: Target) -> bool:
+        """Whether the body is the event as it is, with fixed keys: then what varies can be put into it later."""
+        return not target.settings.get("body", {}).get("template")
+
     def users_per_request(self, target: Target) -> int | None:
         """How many users one request speaks of at most; None: as many as the installation allows."""
         most: int | None = target.settings.get("body", {}).get("users_per_request")

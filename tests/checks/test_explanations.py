@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from checks import light
 from checks.catalogue import CATALOGUE
-from checks.explanations import description, iso, login_details, recommended_actions
-from checks.models import Source
+from checks.explanations import USER_COLUMNS, description, iso, login_details, recommended_actions
+from checks.models import Source, User
 from checks.services import update_check
 from tests.checks.factories import NOW, check_of, days_ago, make_account, make_source, make_user
 
@@ -194,3 +195,28 @@ def test_no_placeholder_is_left(slug):
 
 def test_times_are_utc_with_milliseconds():
     assert iso(datetime(2026, 1, 2, 3, 4, 5, 678_999, tzinfo=UTC)) == "2026-01-02T03:04:05.678Z"
+
+
+@pytest.mark.parametrize("slug", CATALOGUE)
+def test_what_is_read_for_explanations_is_all_that_the_checks_ask_for(slug, django_assert_num_queries):
+    saved = make_user(manager=make_user("boss@example.com"))
+    make_account(saved, make_source("okta"), mfa_factors=[{"kind": "sms"}], admin_roles=["root"])
+    make_account(saved, make_source("hr", kind="hr"))
+    values = User.objects.values_list(*USER_COLUMNS).get(pk=saved.pk)
+    user = light.instance(User, USER_COLUMNS, values)
+    check = check_of(slug)
+    with django_assert_num_queries(1):
+        items = login_details(check, [user], now=NOW, tenant_id=TENANT)
+    assert items == login_details(check, [saved], now=NOW, tenant_id=TENANT)
+
+
+def test_a_light_instance_is_the_row_and_fetches_what_was_not_read(django_assert_num_queries):
+    saved = make_user(department="Finance")
+    with django_assert_num_queries(0):
+        user = light.instance(User, ("id", "name"), (saved.pk, saved.name))
+        assert (user, user.name) == (saved, saved.name)
+    with django_assert_num_queries(1):
+        assert user.department == "Finance"
+    user.title = "Clerk"
+    user.save()
+    assert User.objects.get(pk=saved.pk).title == "Clerk"
