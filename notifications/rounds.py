@@ -15,9 +15,8 @@ from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 
 from checks.models import Finding, Run
 from notifications import planning, schedule
-from notifications.models import Audience, Cadence, Configuration, Subscription
+from notifications.models import Audience, Cadence, Configuration, Subscription, Weekday
 
-MONDAY = 0
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # A digest waits for the daily run of its time, but not for ever.
 PATIENCE = timedelta(hours=1)
@@ -146,11 +145,12 @@ class _Clock:
         return slot
 
     def _latest(self, cadence: str) -> datetime:
+        day = Weekday.values.index(self.configuration.weekly_on)
         at, zone = self.configuration.run_time, self.configuration.run_zone
         moment = self.now
         slot = schedule.latest_slot(at, zone, moment)
         if cadence == Cadence.WEEKLY:
-            while slot.astimezone(ZoneInfo(zone)).weekday() != MONDAY:
+            while slot.astimezone(ZoneInfo(zone)).weekday() != day:
                 slot = schedule.latest_slot(at, zone, slot - timedelta(seconds=1))
         return slot
 

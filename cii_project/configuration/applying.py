@@ -29,6 +29,7 @@ INSTALLATION = ("base_url", "account", "region", "tenant_name", "max_users_per_e
 SCHEDULE = {
     "time": "run_time",
     "zone": "run_zone",
+    "weekly_on": "weekly_on",
     "quiet_from": "quiet_from",
     "quiet_until": "quiet_until",
 }

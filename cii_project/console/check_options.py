@@ -39,7 +39,7 @@ class OptionsForm(forms.Form):
     cadence = forms.ChoiceField(
         label="When",
         choices=Cadence.choices,
-        help_text="Once a day: at the time of the daily run. Once a week: the same on Mondays.",
+        help_text="Once a day: at the time of the daily run. Once a week: the same on the day in Settings.",
     )
     after_days = forms.IntegerField(
         label="Only of who still fails after (days)",

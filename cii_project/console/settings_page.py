@@ -45,6 +45,7 @@ class SettingsForm(forms.ModelForm):
         fields = [
             "run_time",
             "run_zone",
+            "weekly_on",
             "quiet_from",
             "quiet_until",
             "max_users_per_event",
@@ -57,6 +58,7 @@ class SettingsForm(forms.ModelForm):
         ]
         labels = {
             "run_time": "Daily run at",
+            "weekly_on": "Weekly digests on",
             "quiet_from": "From",
             "quiet_until": "Until",
             "max_users_per_event": "Users in one event, at most",
@@ -67,6 +69,7 @@ class SettingsForm(forms.ModelForm):
         }
         help_texts = {
             "run_time": "",
+            "weekly_on": "At the time of the daily run.",
             "quiet_from": "Nobody is written to in person then; what is due goes when they end.",
             "quiet_until": "In the same zone. Both empty: no quiet hours.",
             "max_users_per_event": "A longer list is split into several events; nothing is cut.",
@@ -96,7 +99,7 @@ class SettingsForm(forms.ModelForm):
                 ),
                 _part("next_runs"),
             ),
-            Fieldset("Quiet hours", pair("quiet_from", "quiet_until")),
+            Fieldset("Messages", pair("weekly_on"), pair("quiet_from", "quiet_until")),
             Fieldset(
                 "Identity in events", pair("tenant_name", "base_url", "account", "region"), _part("tenant_id")
             ),

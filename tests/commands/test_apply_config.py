@@ -217,6 +217,7 @@ class TestMistakes:
                 "Did you mean webhook?",
             ),
             ("schedule: {time: '25:00'}", "schedule.time", "valid"),
+            ("schedule: {weekly_on: someday}", "schedule.weekly_on", "not a valid choice"),
             ("schedule: {zone: Mars}", "schedule.zone", "no time zone"),
             ("schedule: [1]", "schedule", "keys and values"),
             ("installation: {account: '12'}", "installation.account", "12 digits"),

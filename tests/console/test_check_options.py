@@ -130,8 +130,8 @@ def test_quiet_hours_are_set_together_or_not_at_all():
     page = text(client.get("/settings/"))
     assert 'name="quiet_from"' in page
     form = {
-        "run_time": "06:00", "run_zone": "UTC", "max_users_per_event": "1000", "attempt_retention_days": "30",
-        "payload_retention_days": "14", "account": "000000000000", "region": "self-hosted",
+        "run_time": "06:00", "run_zone": "UTC", "weekly_on": "monday", "max_users_per_event": "1000",
+        "attempt_retention_days": "30", "payload_retention_days": "14", "account": "000000000000", "region": "self-hosted",
     }  # fmt: skip
     answer = client.post("/settings/", form | {"quiet_from": "22:00"})
     assert "Give both times of the quiet hours, or neither." in text(answer)

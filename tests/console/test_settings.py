@@ -13,6 +13,7 @@ pytestmark = pytest.mark.django_db
 VALID = {
     "run_time": "07:30",
     "run_zone": "Europe/Berlin",
+    "weekly_on": "friday",
     "max_users_per_event": "500",
     "attempt_retention_days": "30",
     "payload_retention_days": "14",
@@ -41,11 +42,12 @@ def test_an_engineer_changes_the_settings_and_it_is_on_record():
         "Europe/Berlin",
         500,
     )
+    assert stored.weekly_on == "friday"
     assert (stored.tenant_name, stored.account) == ("Acme", "123456789012")
     assert "The settings are saved." in text(answer)
     assert "07:30" in text(answer)
     assert said() == [
-        "Changed account, base_url, max_users_per_event, tenant_name.",
+        "Changed account, base_url, max_users_per_event, tenant_name, weekly_on.",
         "The checks run at 07:30 Europe/Berlin.",
     ]
 

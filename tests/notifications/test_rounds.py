@@ -96,6 +96,19 @@ def test_a_weekly_digest_goes_on_mondays(world, subscribed):
     assert logins() == [[f"user{day}" for day in range(1, 7)]]
 
 
+def test_a_weekly_digest_goes_on_another_day_where_that_is_set(world, subscribed):
+    Configuration.load()
+    Configuration.objects.update(weekly_on="thursday")
+    subscribed(MONDAY + HOUR, cadence="weekly")
+    world.run(MONDAY + DAY, "kim")
+    for day in (1, 2):
+        assert world.sweep(MONDAY + day * DAY + HOUR) == 0
+    assert world.sweep(MONDAY + 3 * DAY) == 1
+    assert logins() == [["kim"]]
+    world.run(MONDAY + 4 * DAY, "lee")
+    assert world.sweep(MONDAY + 7 * DAY) == 0, "no longer on Mondays"
+
+
 def test_a_digest_goes_at_the_installations_time_in_its_zone(world, subscribed):
     Configuration.load()
     Configuration.objects.update(run_time="06:00", run_zone="America/New_York")
@@ -149,7 +162,7 @@ def test_a_digest_that_dies_half_way_is_made_up_for_by_the_next_sweep(world, sub
         raise OSError("the disk is full")
 
     with monkeypatch.context() as broken:
-        broken.setattr("notifications.planning.composing.list_body", die)
+        broken.setattr("notifications.lists.ListMould.make", die)
         broken.setattr("notifications.planning.bulk.insert", die)
         assert world.sweep(MONDAY) == 0
     assert not Delivery.objects.exists()
