@@ -1,27 +1,36 @@
-"""Indexes that Django cannot write down by itself."""
+"""Expressions over which an index stands, and orders that it serves."""
 
 from typing import Any
 
-from django.db import models
-from django.db.backends.base.schema import BaseDatabaseSchemaEditor
-from django.db.backends.ddl_references import Statement
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import F, Q, Value
+from django.db.models.expressions import OrderBy
+from django.db.models.functions import Upper
+from django.db.models.sql.compiler import SQLCompiler
+
+LAST = "\U0010ffff"  # no text that begins with a prefix sorts after the prefix and this
 
 
-class PrefixIndex(models.Index):
-    """Of one expression, for “begins with”: ``PrefixIndex(Upper("name"), name="…")`` serves ``name__istartswith``.
+class Folded(Upper):
+    """A text in upper case, sorted by code points as Python sorts: an index over it serves “begins with”, in
+    any case, and the order. SQLite sorts so by itself, and folds ASCII alone."""
 
-    PostgreSQL answers a LIKE from an index only in the C collation or with this operator class
-    (its manual, “Operator Classes and Operator Families”); other databases take a plain index.
-    """
+    def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any) -> Any:
+        return self.as_sql(compiler, connection, template='(UPPER(%(expressions)s) COLLATE "C")', **context)
 
-    def create_sql(
-        self,
-        model: type[models.Model],
-        schema_editor: BaseDatabaseSchemaEditor,
-        using: str = "",
-        **kwargs: Any,
-    ) -> Statement:
-        statement: Statement = super().create_sql(model, schema_editor, using, **kwargs)
-        if schema_editor.connection.vendor == "postgresql":
-            statement.template = statement.template.replace("%(columns)s", "%(columns)s text_pattern_ops")
-        return statement
+
+def begins(key: str, text: str) -> Q:
+    """For a column or an alias ``key`` that is :class:`Folded`: it begins with ``text``."""
+    return Q(**{f"{key}__gte": Folded(Value(text)), f"{key}__lt": Folded(Value(text + LAST))})
+
+
+class PatternOrder(OrderBy):
+    """The order of an index of PostgreSQL's ``varchar_pattern_ops`` (its manual, “Operator Classes and Operator
+    Families”): without it a LIMIT may make a scan of the whole table look cheap. Elsewhere the plain order."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(F(name))
+
+    def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any) -> Any:
+        # Django's compiler of an ORDER BY looks for the word.
+        return self.as_sql(compiler, connection, template="%(expression)s USING ~<~ /* ASC */")

@@ -11,9 +11,8 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Upper
 
-from checks.indexes import PrefixIndex
+from checks.indexes import Folded
 
 
 def short_id() -> str:
@@ -211,8 +210,8 @@ class User(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["name", "id"]),
-            PrefixIndex(Upper("name"), name="user_name_prefix"),
-            PrefixIndex(Upper("display_name"), name="user_display_prefix"),
+            models.Index(Folded("name"), "id", name="user_name_prefix"),
+            models.Index(Folded("display_name"), "id", name="user_display_prefix"),
             models.Index(fields=["shared_with"], condition=Q(shared_with__gt=0), name="user_shared"),
             # The lists filter by what is rare, in the order of the name; what is common needs no index.
             models.Index(fields=["name", "id"], condition=Q(admin=True), name="user_admins"),

@@ -3,7 +3,6 @@
 import checks.indexes
 import checks.models
 import django.db.models.deletion
-import django.db.models.functions.text
 import uuid
 from django.conf import settings
 from django.db import migrations, models
@@ -352,11 +351,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='user',
-            index=checks.indexes.PrefixIndex(django.db.models.functions.text.Upper('name'), name='user_name_prefix'),
+            index=models.Index(checks.indexes.Folded('name'), models.F('id'), name='user_name_prefix'),
         ),
         migrations.AddIndex(
             model_name='user',
-            index=checks.indexes.PrefixIndex(django.db.models.functions.text.Upper('display_name'), name='user_display_prefix'),
+            index=models.Index(checks.indexes.Folded('display_name'), models.F('id'), name='user_display_prefix'),
         ),
         migrations.AddIndex(
             model_name='user',

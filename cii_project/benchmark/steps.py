@@ -6,7 +6,15 @@ from typing import Any
 
 Step = Callable[..., dict[str, Any]]
 STEPS: dict[str, Step] = {}
-MODULES = ("common_steps", "evaluate_steps", "deliver_steps", "import_steps", "stored_floor", "pages_steps")
+MODULES = (
+    "common_steps",
+    "evaluate_steps",
+    "deliver_steps",
+    "import_steps",
+    "stored_floor",
+    "pages_history",
+    "pages_steps",
+)
 
 
 def step(function: Step) -> Step:

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from checks.explanations import description, recommended_actions
 from checks.models import CheckResult
+from checks.searching import called
 from cii_project.console import check_exclusions, check_options, check_settings, check_targets
 from cii_project.console.check_failing import (
     AGES,
@@ -45,13 +46,15 @@ class CheckPage(CheckView):
     def get(self, request: HttpRequest, slug: str) -> HttpResponse:
         check = self.check(slug)
         filters = Filters.read(request.GET)
-        page = failing_page(check, filters, request.GET.get("page", ""))
+        search = called(filters.search)
+        page = failing_page(check, filters, search, request.GET.get("page", ""))
         return self.page(
             self.head(check)
             | {
                 "description": description(check),
                 "actions_recommended": recommended_actions(check),
                 "filters": filters,
+                "search": search,
                 "groups": [(name, label) for name, (label, _) in GROUPS.items()],
                 "ages": AGES.items(),
                 "sorts": [(name, label) for name, (label, _) in SORTS.items()],

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from checks.explanations import login_details
-from checks.models import Check, Exclusion, Finding
+from checks.models import Check, Exclusion, Finding, Run
+from checks.searching import Called, called
 from cii_project.console.paging import KeysetPage
-from cii_project.console.users_queries import called
 from notifications.models import Configuration
 
 GROUPS = {
@@ -68,31 +68,41 @@ class FailingUser:
         return self.finding.user
 
 
-def open_findings(check: Check, filters: Filters, *, now: datetime | None = None) -> "QuerySet[Finding]":
-    """The open findings of ``check`` that match, without an order."""
+def open_findings(check: Check, filters: Filters, search: Called) -> "list[QuerySet[Finding]]":
+    """The open findings of ``check`` that match, without an order, in parts that may overlap."""
     found = Finding.objects.filter(check_ref=check, resolved_at__isnull=True)
-    if filters.search:
-        found = found.filter(user_id__in=called(filters.search))
     if filters.group:
         found = found.filter(GROUPS[filters.group][1])
-    return _of_age(found, check, filters.age, now or timezone.now())
+    found = _of_age(found, check, filters.age, timezone.now()) if filters.age else found
+    return search.parts(found, "user__")
 
 
 def _of_age(found: "QuerySet[Finding]", check: Check, age: str, now: datetime) -> "QuerySet[Finding]":
+    """One run works at a time, so findings are opened in the order of their ids: with the id of the first
+    finding of the period an index leads to its end, however many lie outside."""
     if age == "run":
-        last = check.results.order_by("-id").values("run_id")[:1]
+        # By its id, not as a subquery: then the database knows how many it opened.
+        last = check.results.order_by("-id").values_list("run_id", flat=True).first()
         return found.filter(opened_run_id=last)
+    start = now - timedelta(days=30 if age == "older" else int(age))
+    opened = (
+        Finding.objects.filter(check_ref=check, opened_run=OuterRef("pk")).order_by("id").values("id")[:1]
+    )
+    runs = Run.objects.filter(started_at__gte=start).order_by()
+    first = min(filter(None, runs.values_list(Subquery(opened), flat=True)), default=None)
     if age == "older":
-        return found.filter(opened_at__lt=now - timedelta(days=30))
-    if age:
-        return found.filter(opened_at__gte=now - timedelta(days=int(age)))
-    return found
+        return found.filter(id__lt=first) if first else found
+    return found.filter(id__gte=first) if first else found.none()
 
 
-def failing_page(check: Check, filters: Filters, cursor: str = "") -> "KeysetPage[Finding]":
+def failing_page(check: Check, filters: Filters, search: Called, cursor: str = "") -> "KeysetPage[Finding]":
     """One page of open findings with their users; :func:`explained` says why each fails."""
-    found = open_findings(check, filters).select_related("user")
-    return KeysetPage.of(found, order=SORTS[filters.sort][1], cursor=cursor)
+    parts = [part.select_related("user") for part in open_findings(check, filters, search)]
+    order = SORTS[filters.sort][1]
+    if filters.search:
+        # The parts of a search sort by name as Python does, to be merged.
+        order = tuple(name.replace("user__name", "name_key") for name in order)
+    return KeysetPage.of(*parts, order=order, cursor=cursor)
 
 
 def explained(check: Check, findings: Sequence[Finding]) -> list[FailingUser]:
@@ -169,11 +179,13 @@ def export_lines(check: Check, filters: Filters) -> Iterator[str]:
     """The CSV of all who match, line by line, read by key in chunks: memory does not grow with the list."""
     writer = csv.writer(_Echo())
     yield writer.writerow(HEADER)
-    found = open_findings(check, filters).select_related("user", "user__manager")
-    cursor = 0
-    while chunk := list(found.filter(id__gt=cursor).order_by("id")[:EXPORT_CHUNK]):
-        cursor = chunk[-1].id
-        for row in explained(check, chunk):
+    found = open_findings(check, filters, called(filters.search))
+    parts = [part.select_related("user", "user__manager") for part in found]
+    cursor: str | None = None
+    while cursor != "":
+        page = KeysetPage.of(*parts, order=("id",), cursor=cursor, size=EXPORT_CHUNK)
+        cursor = page.next
+        for row in explained(check, page.rows):
             yield writer.writerow([safe_cell(cell) for cell in _cells(row)])
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from django.core.exceptions import FieldDoesNotExist, ValidationError
-from django.db.models import Field, Model, Q, QuerySet
+from django.db.models import Field, Model, Q, QuerySet, TextField
 
 M = TypeVar("M", bound=Model)
 
@@ -17,9 +17,12 @@ M = TypeVar("M", bound=Model)
 class KeysetPage(Generic[M]):
     """Some rows of a queryset and where its neighbours begin; cursors are opaque texts for a URL.
 
-    ``order`` names columns that are never NULL and together unique (so end it with ``id`` or ``-id``);
-    all point the same way. An index over them serves each page. ``cursor`` is the ``page`` parameter
-    of the URL; one that makes no sense is the first page.
+    ``order`` names columns, or texts that the queryset annotates, that are never NULL and together unique
+    (so end it with ``id`` or ``-id``); all point the same way. An index over them serves each page.
+    ``cursor`` is the ``page`` parameter of the URL; one that makes no sense is the first page.
+
+    A list may have several parts, querysets of one model that may overlap: each is read by its own index, and
+    their rows are merged here. So Python must sort the columns of ``order`` as the database does.
     """
 
     rows: list[M]
@@ -28,20 +31,24 @@ class KeysetPage(Generic[M]):
 
     @classmethod
     def of(
-        cls, queryset: QuerySet[M], *, order: Sequence[str], cursor: str | None, size: int = 50
+        cls, *parts: QuerySet[M], order: Sequence[str], cursor: str | None, size: int = 50
     ) -> "KeysetPage[M]":
         names = [name.lstrip("-") for name in order]
         descending = order[0].startswith("-")
         if any(name.startswith("-") != descending for name in order):
             raise ValueError("The columns of a keyset must all point the same way.")
-        fields = [_field(queryset.model, name) for name in names]
+        fields = [_field(parts[0], name) for name in names]
         place = _decode(cursor, fields)
         backwards = bool(place and place[0])
 
-        ordered = queryset.order_by(*(f"{'-' if descending != backwards else ''}{name}" for name in names))
-        if place:
-            ordered = ordered.filter(_beyond(names, place[1], less=descending != backwards))
-        rows = list(ordered[: size + 1])
+        less = descending != backwards
+        rows: list[M] = []
+        for part in parts:
+            ordered = part.order_by(*(f"{'-' if less else ''}{name}" for name in names))
+            rows += (ordered.filter(_beyond(names, place[1], less=less)) if place else ordered)[: size + 1]
+        if len(parts) > 1:
+            once = {row.pk: row for row in rows}.values()
+            rows = sorted(once, key=lambda row: [_value(row, name) for name in names], reverse=less)
         more = len(rows) > size
         rows = rows[:size]
         if backwards:
@@ -66,9 +73,11 @@ def _beyond(names: Sequence[str], values: Sequence[Any], *, less: bool) -> Q:
     return Q(**{f"{names[0]}__{operator}e": values[0]}) & alternatives
 
 
-def _field(model: type[Model], path: str) -> "Field[Any, Any]":
+def _field(queryset: QuerySet[Any], path: str) -> "Field[Any, Any]":
+    if path in queryset.query.annotations:
+        return TextField()
     field: Any = None
-    current: Any = model
+    current: Any = queryset.model
     for name in path.split("__"):
         field = current._meta.pk if name == "pk" else current._meta.get_field(name)
         current = field.related_model

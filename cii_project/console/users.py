@@ -12,10 +12,17 @@ from django.urls import path
 
 from checks.accounts import link_account, unlink_account
 from checks.models import Account, Check, Finding, Source, Status, User, UserType
+from checks.searching import beginning, called
 from cii_project.console.base import ConsoleView, KeysetPage, Role, link, record
 from cii_project.console.titles import about, title_of
 from cii_project.console.users_accounts import factors_of, people_named, side_by_side
-from cii_project.console.users_queries import FLAGS, Filters, failing_counts, matching, source_names
+from cii_project.console.users_queries import (
+    FLAGS,
+    Filters,
+    failing_counts,
+    matching,
+    source_names,
+)
 from cii_project.models import SavedFilter
 from cii_project.templatetags.console import words
 from notifications.models import Delivery, Event
@@ -33,13 +40,16 @@ class Users(ConsoleView):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         filters = Filters.read(request.GET)
-        page = KeysetPage.of(matching(filters), order=("name", "id"), cursor=request.GET.get("page"))
+        search = called(filters.q)
+        order = ("name_key" if filters.q else "name", "id")
+        page = KeysetPage.of(*search.parts(matching(filters)), order=order, cursor=request.GET.get("page"))
         failing, sources = failing_counts(page.rows), source_names(page.rows)
         saved = SavedFilter.objects.filter(person=self.person, page="users")
         checks = [(check.slug, title_of(check)) for check in Check.objects.all()]
         return self.page(
             {
                 "filters": filters,
+                "search": search,
                 "page": page,
                 "rows": [(user, failing.get(user.pk, 0), sources.get(user.pk, [])) for user in page.rows],
                 "choices": [
@@ -174,8 +184,10 @@ class LinkAccount(ConsoleView):
     def _found(self, user: User, q: str) -> dict[str, Any]:
         q = q.replace("\0", "").strip()[:320]
         others = Account.objects.exclude(user=user).select_related("source", "user")
-        begins = Q(login_key__startswith=q.casefold()) | Q(email_key__startswith=q.casefold())
-        accounts = list(others.filter(begins).order_by("login_key")[:FOUND_SHOWN]) if q else []
+        # Each by its own index: an OR, or an order over both, would read all who match.
+        keys = ("login_key", "email_key") if q else ()
+        found = {one.pk: one for key in keys for one in beginning(others, key, q.casefold())[:FOUND_SHOWN]}
+        accounts = sorted(found.values(), key=lambda account: account.login_key)[:FOUND_SHOWN]
         return {"one": user, "q": q, "accounts": accounts, "most": FOUND_SHOWN}
 
 

@@ -49,23 +49,9 @@ class Filters:
         return urlencode({name: value for name, value in pairs.items() if value})
 
 
-def called(text: str) -> QuerySet[User, tuple[int]]:
-    """The ids of the users whose name (the e-mail), display name or login begins with ``text``, in any case,
-    or whose employee id it is; each account's login counts. Every part of the union has an index."""
-    folded = text.casefold()
-    users, accounts = User.objects.order_by(), Account.objects.order_by()
-    parts = [
-        users.filter(display_name__istartswith=text).values_list("id"),
-        accounts.filter(login_key__startswith=folded).values_list("user_id"),
-        accounts.filter(employee_key=folded).exclude(employee_key="").values_list("user_id"),
-    ]
-    return users.filter(name__istartswith=text).values_list("id").union(*parts)
-
-
 def matching(filters: Filters) -> QuerySet[User]:
+    """The users whom all filters but the search let through."""
     found = User.objects.all()
-    if filters.q:
-        found = found.filter(id__in=called(filters.q))
     if filters.status:
         found = found.filter(status=filters.status)
     if filters.type:

@@ -54,9 +54,11 @@ def test_import_tells_first_and_second_time_and_memory():
     assert found["csv: growth, other source"]["product"] > 0
 
 
-def test_pages_visits_every_list_and_goes_far_into_it():
-    found = rows("pages", "--users", "1500", *where())
-    assert {"users", "users, far", "check", "check, far", "deliveries", "runs"} <= set(found)
+def test_pages_visits_every_page_and_goes_far_into_the_lists():
+    found = rows("pages", "--users", "1000", *where())
+    lists = {"users", "check, sort newest", "check, sort name", "deliveries", "runs"}
+    assert lists | {f"{name}, far" for name in lists} <= set(found)
+    assert {"dashboard", "settings", "would fail, no-mfa", "records of checks_user"} <= set(found)
     assert all(row["product"] > 0 for row in found.values())
 
 

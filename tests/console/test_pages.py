@@ -23,7 +23,7 @@ from tests.console.checks_world import (
 pytestmark = pytest.mark.django_db
 HOSTILE = '<script>alert("1")</script>@example.com'
 SECRETS = ("s3cret-pass", "hush-hush")
-READ = ["/", "/integrations/", "/integrations/sources/", "/users/", "/settings/"]
+READ = ["/", "/integrations/", "/integrations/sources/", "/users/", "/settings/", "/settings/population/"]
 SHAPE = ["/integrations/add/", "/integrations/add/webhook/", "/integrations/add/slack/"]
 
 

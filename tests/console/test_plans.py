@@ -1,17 +1,21 @@
 """No list reads a whole table to show fifty rows: PostgreSQL's own plans over ten thousand users."""
 
 import hashlib
+import re
 
 import pytest
 from django.db import connection
 from django.db.models import QuerySet
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from checks import searching
 from checks.models import Account, Check, Finding, Run, Source, User
+from checks.searching import accounts_called, called
 from checks.services import sync_catalogue
 from cii_project.console.check_failing import Filters as FailingFilters
 from cii_project.console.check_failing import open_findings
-from cii_project.console.users_queries import Filters, called, matching
+from cii_project.console.users_queries import Filters, matching
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 COUNT = 10_000
@@ -75,29 +79,59 @@ LIST = [
     (Filters(source="small"), "checks_account_source"),
 ]
 
-SEARCH = ("user_name_prefix", "user_display_prefix", "account_login_key", "account_employee")
+# What a search asks first, and the index that answers it.
+SEARCH = [
+    ('UPPER("checks_user"."name") COLLATE', "user_name_prefix"),
+    ('UPPER("checks_user"."display_name") COLLATE', "user_display_prefix"),
+    ('"login_key"::text LIKE', "account_login_key"),
+    ('"email_key"::text LIKE', "account_email"),
+    ('"employee_key" =', "account_employee"),
+]
 
 
-def test_every_search_filter_and_order_of_users_is_answered_from_an_index():
+def whole(plan: str) -> bool:
+    return bool(re.search("Seq Scan on checks_(user|account|finding)", plan))
+
+
+def test_every_filter_and_order_of_users_is_answered_from_an_index():
     many()
     check = Check.objects.get(slug="no-mfa")
-    login = Account.objects.filter(source__slug="okta").order_by("id")[7].login_key
-    assert list(called(login.upper()))
     wrong: dict[str, str] = {}
 
     def judge(name: str, queryset: QuerySet, *indexes: str) -> None:
         plan = queryset[:51].explain()
-        if "Seq Scan on checks_user" in plan or [index for index in indexes if index not in plan]:
+        if whole(plan) or [index for index in indexes if index not in plan]:
             wrong[name] = plan
 
     for filters, index in LIST:
         judge(f"users {filters.query}", matching(filters).order_by("name", "id"), index)
-    for text in ("4B22", "person 1999", login, "no such name"):
-        judge(f"users called {text}", matching(Filters(q=text)).order_by("name", "id"), *SEARCH)
-        found = open_findings(check, FailingFilters(search=text)).select_related("user")
-        judge(f"failing, called {text}", found.order_by("-id"), *SEARCH, "open_finding")
     for group in ("", "admin", "guest", "nhi"):
         for order in ("-id", "user__name", "-user__name"):
-            found = open_findings(check, FailingFilters(group=group)).select_related("user")
-            judge(f"failing, {group or 'all'} by {order}", found.order_by(order))
+            (found,) = open_findings(check, FailingFilters(group=group), called(""))
+            judge(f"failing, {group or 'all'} by {order}", found.select_related("user").order_by(order))
     assert wrong == {}
+
+
+def test_a_search_seeks_its_text_in_an_index_whether_few_or_many_begin_so(monkeypatch):
+    many()
+    check = Check.objects.get(slug="no-mfa")
+    for most in (searching.MOST, 5):
+        monkeypatch.setattr(searching, "MOST", most)
+        for text in ("4", "person 1999", "LOGIN", "no such name"):
+            with CaptureQueriesContext(connection) as asked:
+                users = called(text).parts(matching(Filters()))
+                accounts_called(text)
+            for query in asked.captured_queries:
+                condition, plan = query["sql"].partition("WHERE")[2], explained(query["sql"])
+                (index,) = {index for words, index in SEARCH if words in condition}
+                assert re.search(rf"{index}\b.*\n *Index Cond", plan), plan
+            found = open_findings(check, FailingFilters(), called(text))
+            pages = [part.order_by("name_key", "id")[:51] for part in users]
+            pages += [part.select_related("user").order_by("-id")[:51] for part in found]
+            assert [plan for page in pages if whole(plan := page.explain())] == []
+
+
+def explained(sql: str) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {sql}")
+        return "\n".join(line for (line,) in cursor.fetchall())

@@ -1,14 +1,15 @@
 """Users in the browser: searching, filters kept by name, one user's page, linking by hand."""
 
 import re
+from urllib.parse import quote
 
 import pytest
 from django.utils import timezone
 
+from checks import searching
 from checks.models import Account, Check, Source, User
 from checks.services import exclude_user
 from cii_project.console.users_accounts import factors_of, people_named, side_by_side
-from cii_project.console.users_queries import Filters, matching
 from cii_project.models import SavedFilter
 from notifications.models import Event
 from tests.console.checks_world import HTMX, client_of, delivered, fail, judged, said, text, webhook
@@ -16,8 +17,8 @@ from tests.console.checks_world import HTMX, client_of, delivered, fail, judged,
 pytestmark = pytest.mark.django_db
 
 
-def names(query=""):
-    client = client_of("Viewer")
+def names(query="", client=None):
+    client = client or client_of("Viewer")
     return re.findall(r'class="c-name" href="/users/\d+/">(.*?)</a>', text(client.get(f"/users/?{query}")))
 
 
@@ -29,9 +30,35 @@ def test_the_search_finds_by_the_beginning_of_name_mail_and_login_in_any_case():
         fail(name)
         record(name, **known)
     fail("hannah@example.com")
-    assert names("q=ANN") == ["ann@example.com", "Anna Bob", "cid@example.com", "dan@example.com"]
+    client = client_of("Viewer")
+    assert names("q=ANN", client) == ["ann@example.com", "Anna Bob", "cid@example.com", "dan@example.com"]
     for text_written, found in (("annex", ["cid@example.com"]), ("%", []), ("_nn", [])):
-        assert [user.name for user in matching(Filters(q=text_written))] == found
+        assert names(f"q={quote(text_written)}", client) == found
+
+
+def test_of_what_begins_as_many_do_all_names_are_listed_and_a_part_of_the_rest(monkeypatch):
+    monkeypatch.setattr(searching, "MOST", 3)
+    for number in range(9):
+        fail(f"Ann{number}@example.com")
+        fail(f"zoe{number}@example.com", display_name=f"Ann {number}")
+    assert names("q=ann") == [*(f"Ann{n}@example.com" for n in range(9)), *(f"Ann {n}" for n in range(3))]
+    page = text(client_of("Operator").get("/users/?q=ann"))
+    assert "of the others the first 3" in page
+    assert "of the others" not in text(client_of("Engineer").get("/users/?q=ann1"))
+
+
+def test_the_pages_of_a_search_join_without_a_gap_whatever_part_a_user_comes_from(monkeypatch):
+    monkeypatch.setattr(searching, "MOST", 80)
+    for number in range(90):
+        User.objects.create(name=f"{'Aa'[number % 2]}nn{number:03}@example.com")
+        User.objects.create(name=f"zoe{number:03}@example.com", display_name=f"Ann {number:03}")
+    client, address, found = client_of("Viewer"), "/users/?q=ann", []
+    while address:
+        page = text(client.get(address))
+        found += re.findall(r'class="c-name" href="/users/(\d+)/">', page)
+        following = re.search(r'href="(\?[^"]*)" rel="next"', page)
+        address = f"/users/{following[1].replace('&amp;', '&')}" if following else ""
+    assert len(found) == len(set(found)) == 90 + 80
 
 
 def record(name: str, *, login: str = "x", employee_id: str = "") -> None:
