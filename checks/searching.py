@@ -11,20 +11,26 @@ from checks.models import Account, User
 
 M = TypeVar("M", bound=Model)
 # A search reads so many of those who are so called by one of their names.
-MOST = 2000
+MOST = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """Whom a search means, all without one: ``ids``; with ``many``, all others whose name begins so too.
+    """Whom a search means, all without one: the ids of ``names``, who have such a name, and of ``others``;
+    with ``many``, all whose name begins so, more than ``names`` holds.
 
     ``cut``: more users are so called by their display name or login than ``MOST``; the rest are left out.
     """
 
     text: str
-    ids: frozenset[int] = frozenset()
+    names: frozenset[int] = frozenset()
+    others: frozenset[int] = frozenset()
     many: bool = False
     cut: bool = False
+
+    @property
+    def ids(self) -> frozenset[int]:
+        return self.names | self.others
 
     @property
     def most(self) -> int:
@@ -36,8 +42,9 @@ class Called:
         if not self.text:
             return [found]
         keyed: Any = found.annotate(name_key=Folded(f"{user}name"))
-        parts = [keyed.filter(**{f"{user}id__in": self.ids})]
-        return [*parts, keyed.filter(begins("name_key", self.text))] if self.many else parts
+        if not self.many:
+            return [keyed.filter(**{f"{user}id__in": self.ids})]
+        return [keyed.filter(**{f"{user}id__in": self.others}), keyed.filter(begins("name_key", self.text))]
 
 
 def called(text: str) -> Called:
@@ -47,18 +54,16 @@ def called(text: str) -> Called:
     if not text:
         return Called("")
     folded, accounts = text.casefold(), Account.objects.all()
-    parts = {
-        "name": _named("name", text),
-        "display": _named("display_name", text),
-        "login": beginning(accounts, "login_key", folded).values_list("user_id", flat=True),
-        "employee": accounts.filter(employee_key=folded)
-        .exclude(employee_key="")
-        .values_list("user_id", flat=True),
-    }
-    found = {part: list(ids[: MOST + 1]) for part, ids in parts.items()}
-    cut = max(len(found["display"]), len(found["login"])) > MOST
-    ids = frozenset(id for part in found.values() for id in part[:MOST] if id)
-    return Called(text, ids, len(found["name"]) > MOST, cut)
+    employees = accounts.filter(employee_key=folded).exclude(employee_key="")
+    logins = beginning(accounts, "login_key", folded)
+    parts = (
+        _named("name", text),
+        _named("display_name", text),
+        *(found.values_list("user_id", flat=True) for found in (logins, employees)),
+    )
+    names, *others = (list(ids[: MOST + 1]) for ids in parts)
+    kept = frozenset(id for ids in others for id in ids[:MOST] if id)
+    return Called(text, frozenset(names[:MOST]), kept, len(names) > MOST, max(map(len, others)) > MOST)
 
 
 def accounts_called(text: str) -> set[int]:
