@@ -44,6 +44,7 @@ _FLAGGED = """
     LEFT JOIN checks_source s ON s.id = a.source_id
     LEFT JOIN named_users m ON m.name = a.manager_key
     LEFT JOIN named_users o ON o.name = a.owner_key
+    {fence}
 """
 # Live before deleted, identity before HR, old before young: one digit and the padded id.
 _PADDED = "substr('000000000000000000' || a.id, -18)"
@@ -288,6 +289,8 @@ def _aggregate(cursor: CursorWrapper, touched: str) -> str:
         always=_always(),
         rank=f"{_KIND_RANK.format(deleted=2, hr=1, identity=0)} || {padded}",
         boss_rank=f"{_KIND_RANK.format(deleted=2, hr=0, identity=1)} || {padded}",
+        # Else PostgreSQL computes a rank anew for each of the forty aggregates that read it.
+        fence="OFFSET 0" if dialect.is_postgres() else "",
     )
     columns = ",\n".join(f"{expression} AS {column}" for column, expression in _expressions().items())
     return f"SELECT owner_of_row AS user_id, {columns} FROM ({flagged}) f GROUP BY owner_of_row"

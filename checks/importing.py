@@ -52,16 +52,20 @@ def import_accounts(
 ) -> Import:
     """Bring a source's accounts in step with its records: (line, raw record) each, see records.py.
 
+    ``source`` may be unsaved: it is stored with its accounts, or not at all.
+
     ``full``: what the records lack is marked deleted, unless that is over ``DELETABLE_SHARE`` of the
     source's live accounts and not ``force``. ``strict``: one bad record and nothing changes; nor does
     anything where every record is bad.
     ``progress(read)`` is called after each batch, ``on_reject`` for each bad record.
 
     Raises :class:`ImportRefused` where nothing was changed on purpose; that and any other error leave an
-    :class:`Import` that failed.
+    :class:`Import` that failed, where the source is not new.
     """
     started = timezone.now()
-    source.refresh_from_db()
+    new = not source.pk
+    if not new:
+        source.refresh_from_db()
     try:
         with connection.cursor() as cursor, staging_tables(cursor):
             staging = Staging(cursor, source, on_reject or (lambda _: None))
@@ -84,6 +88,9 @@ def import_accounts(
                     cursor, source, staging.counts, started, full=full, force=force, file_name=file_name
                 )
     except BaseException as error:
+        if new:
+            source.pk, source._state.adding = None, True
+            raise
         _record_failure(source, started, full=full, file_name=file_name, error=error)
         raise
 
@@ -116,7 +123,7 @@ def _apply(
     file_name: str,
 ) -> Import:
     dialect.lock_accounts(cursor)
-    _refuse_if_overtaken(source)
+    _take_source(source)
     dialect.analyze(cursor, "staged_accounts", "account_id", "login_key")
     for table in ("seen_logins", "staged_devices", "staged_forwards"):
         dialect.analyze(cursor, table)
@@ -143,10 +150,13 @@ def _apply(
     return done
 
 
-def _refuse_if_overtaken(source: Source) -> None:
-    """The batches were compared with what stood there before: another import since makes that stale."""
-    current = Source.objects.select_for_update().get(pk=source.pk)
-    if current.last_import_at != source.last_import_at:
+def _take_source(source: Source) -> None:
+    """The batches were compared with what stood there before: another import since makes that stale.
+    A new source is stored here."""
+    current = Source.objects.select_for_update().filter(slug=source.slug).first()
+    if current is None and not source.pk:
+        source.save()
+    elif current != source or current.last_import_at != source.last_import_at:
         raise ImportRefused(
             f"another import into {source.slug} finished while this one was reading; "
             "nothing was changed: start it again"

@@ -160,6 +160,8 @@ class Staging:
         return self.cursor.rowcount
 
     def _known(self, keys: list[str]) -> dict[str, Known]:
+        if not self.source.pk:
+            return {}
         rows = self._select(
             f"SELECT login_key, id, fingerprint FROM checks_account "
             f"WHERE source_id = {int(self.source.pk)} AND login_key",

@@ -167,12 +167,8 @@ class Sources(ConsoleView):
             return self.answer(form)
         source = form.target()
         new = source.pk is None
-        if new:
-            source.save()
         report = _import(source, form.cleaned_data)
         if report.done is None:
-            if new:
-                source.delete()
             return self.answer(form, report)
         text = f"Imported {report.done.file_name}: {report.done.read} read, {report.done.rejected} rejected."
         record(request, source, text, ADDITION if new else CHANGE)

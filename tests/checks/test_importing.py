@@ -195,6 +195,32 @@ def test_a_crash_on_the_way_leaves_nothing_half_done(step: str, monkeypatch: pyt
     assert counts(load([{"login": "u000", "title": "new"}, {"login": "new"}])) == (1, 1, 0, 0, 0)
 
 
+@pytest.mark.parametrize("step", ["facts.refresh", "staging_tables"])
+def test_a_new_source_comes_with_its_accounts_or_not_at_all(
+    step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*args: Any) -> None:
+        raise RuntimeError("the power went")
+
+    new = Source(slug="okta", name="Okta")
+    with monkeypatch.context() as patch:
+        patch.setattr(f"checks.importing.{step}", crash)
+        with pytest.raises(RuntimeError):
+            import_accounts([(1, {"login": "a"})], source=new)
+    assert not Source.objects.exists()
+    assert not Import.objects.exists()
+    assert import_accounts([(1, {"login": "a"})], source=new).source == Source.objects.get()
+
+
+def test_a_source_that_came_up_meanwhile_is_not_written_over() -> None:
+    def overtaken() -> Iterator[tuple[int, Row]]:
+        yield 1, {"login": "a"}
+        source("okta")
+
+    with pytest.raises(ImportRefused, match="another import into okta"):
+        import_accounts(overtaken(), source=Source(slug="okta", name="Okta"))
+
+
 def test_a_reader_that_fails_leaves_an_import_that_failed_and_no_change() -> None:
     def broken() -> Iterator[tuple[int, Row]]:
         yield 1, {"login": "a"}

@@ -81,21 +81,14 @@ class Command(BaseCommand):
         if rejects_path and path != "-" and Path(rejects_path).resolve() == Path(path).resolve():
             raise CommandError("--rejects would overwrite the file itself", returncode=FAILED)
         source, given = source_of(options)
-        new = source.pk is None
-        if new:
-            source.save()
         try:
             done = self._import(source, mapping, columns, options)
-        except BaseException as error:
-            if new:
-                source.delete()
-            if isinstance(error, SourceError | ImportRefused):
-                raise CommandError(f"{path}: {error}", returncode=FAILED) from error
-            if isinstance(error, OSError):
-                raise CommandError(
-                    f"{error.filename or path}: {error.strerror or error}", returncode=FAILED
-                ) from error
-            raise
+        except (SourceError, ImportRefused) as error:
+            raise CommandError(f"{path}: {error}", returncode=FAILED) from error
+        except OSError as error:
+            raise CommandError(
+                f"{error.filename or path}: {error.strerror or error}", returncode=FAILED
+            ) from error
         Source.objects.filter(pk=source.pk).update(**given)
         self.stdout.write(summary(done))
         if note := columns.note():
