@@ -44,7 +44,6 @@ __all__ = ["Answer", "AuthBase", "DoorError", "Fault", "HTTPBasicAuth", "Refused
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 5.0
 MAX_ANSWER = 64 * 1024
-MAX_IDLE = 128
 # Shorter than the keep-alive that common servers grant (5 s), so that a kept connection is rarely found closed.
 IDLE_SECONDS = 4.0
 
@@ -253,7 +252,7 @@ def _proxy_headers(user: str | None, password: str | None) -> dict[str, str]:
 
 
 class _Idle:
-    """Open connections that wait for their next request, at most 128 a process, the longest unused leaves first."""
+    """Open connections that wait for their next request, as many as may be in flight, the longest unused leaves first."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -277,7 +276,7 @@ class _Idle:
         with self._lock:
             self._by_key.setdefault(key, []).append(connection)
             self._kept[connection] = key
-            if len(self._kept) > MAX_IDLE:
+            if len(self._kept) > settings.DISPATCH_IN_FLIGHT:
                 oldest, its_key = self._kept.popitem(last=False)
                 self._by_key[its_key].remove(oldest)
                 if not self._by_key[its_key]:

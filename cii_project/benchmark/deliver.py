@@ -140,7 +140,14 @@ def deliver(scratch: Scratch, messages: int, seed: int, say: Say) -> list[Row]:
             note="all processes of the cluster, not the database's",
         ),
         Row(
-            "200 ms receiver", "/s", slow["rate"], bound, 0.9, higher=True, note="floor: in flight ÷ latency"
+            "200 ms receiver",
+            "/s",
+            slow["rate"],
+            bound,
+            0.9,
+            higher=True,
+            note=f"floor: in flight ÷ latency; threads busy {slow['rate'] * slow['latency'] / WORKERS / IN_FLIGHT:.0%} "
+            "of the time",
         ),
         Row(
             "one of twenty hangs",
@@ -157,6 +164,14 @@ def deliver(scratch: Scratch, messages: int, seed: int, say: Say) -> list[Row]:
             sending,
             0.1,
             note=f"{planned['direct']:,} messages, {planned['lists']:,} batches; floor: the time to send them",
+        ),
+        *(
+            Row(f"database: {what}", unit, 1000 * prompt[name] / prompt["events"])
+            for name, what, unit in (
+                ("database_cpu", "CPU per 1,000 events", "s"),
+                ("transactions", "transactions per 1,000 events", ""),
+            )
+            if name in prompt
         ),
         Row("peak memory of a worker", "MB", prompt["peak_mb"]),
         Row("peak memory of the run that plans", "MB", planned["peak_mb"]),

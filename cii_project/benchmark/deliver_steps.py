@@ -1,11 +1,13 @@
 """Steps of ``deliver``: users who fail one check, targets, the plan, what is due, the bare loop."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from time import perf_counter, sleep
 from typing import Any
 
 import psutil
-from django.db.models import Count
+from django.db import connection
+from django.db.models import Avg, Count
 from django.utils import timezone
 from django_q.brokers import get_broker
 
@@ -113,16 +115,21 @@ def send(cluster: int, seconds: float, but: Sequence[str] = ()) -> dict[str, Any
     """Ring, and wait until nothing is open that can be sent (to other targets than ``but``).
 
     ``cluster``: process id. ``cpu``: what its processes used meanwhile; ``peak_mb``: of the largest.
+    ``latency``: mean seconds of an attempt that was delivered.
     """
     processes = [psutil.Process(cluster), *psutil.Process(cluster).children(recursive=True)]
     waiting = Delivery.objects.filter(state__in=("due", "sending")).exclude(integration__name__in=but)
     due = waiting.count()
-    before, start = _cpu(processes), perf_counter()
+    before, database, start = _cpu(processes), _database(), perf_counter()
     services.ring()
     while perf_counter() - start < seconds and waiting.exists():
         sleep(0.2)
+    used = {name: value - database[name] for name, value in _database().items()}
     states = Delivery.objects.values_list("state").annotate(Count("id")).order_by()
+    latency = Attempt.objects.filter(outcome="delivered").aggregate(ms=Avg("latency_ms"))["ms"] or 0
     return {
+        **used,
+        "latency": latency / 1000,
         "due": due,
         "cpu": _cpu(processes) - before,
         "seconds": perf_counter() - start,
@@ -130,6 +137,22 @@ def send(cluster: int, seconds: float, but: Sequence[str] = ()) -> dict[str, Any
         "states": dict(states),
         "attempts": Attempt.objects.count(),
     }
+
+
+def _database() -> dict[str, float]:
+    """What this database's processes have used so far: seconds of CPU (0 on another machine) and transactions."""
+    if connection.vendor != "postgresql":
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
+        pids = [pid for (pid,) in cursor.fetchall()]
+        cursor.execute("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")
+        (transactions,) = cursor.fetchone()
+    cpu = 0.0
+    for pid in pids:
+        with suppress(psutil.Error):
+            cpu += _cpu([psutil.Process(pid)])
+    return {"database_cpu": cpu, "transactions": transactions}
 
 
 def _cpu(processes: Sequence[psutil.Process]) -> float:

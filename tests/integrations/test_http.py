@@ -57,8 +57,8 @@ def test_a_connection_is_not_kept_for_longer_than_servers_keep_theirs(receiver, 
     assert receiver.connections == 2
 
 
-def test_no_more_connections_are_kept_than_the_process_may_have(monkeypatch):
-    monkeypatch.setattr(http, "MAX_IDLE", 2)
+def test_no_more_connections_are_kept_than_the_process_may_have(settings):
+    settings.DISPATCH_IN_FLIGHT = 2
     with Receiver() as one, Receiver() as two, Receiver() as three:
         for receiver in (one, two, three, one):
             http.request("POST", receiver.url())
