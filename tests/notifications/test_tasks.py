@@ -175,6 +175,7 @@ def test_a_bell_that_cannot_ring_fails_nothing_and_the_sweep_rings_again(
         raise ConnectionError("redis is down")
 
     monkeypatch.setattr(bell, "async_task", broken)
+    monkeypatch.setattr(bell.Stat, "get_all", broken)
     services.subscribe(no_mfa, webhook())
     failing_user("kim@example.com")
     run = services.run_and_notify(trigger="command", slugs=("no-mfa",))
