@@ -5,11 +5,9 @@ socket is, and a batch costs a handful of statements whatever its size.
 """
 
 import logging
-import queue
 import signal
 import threading
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +17,7 @@ from math import inf
 from uuid import UUID
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, close_old_connections, connections
+from django.db import InterfaceError, OperationalError, close_old_connections
 from django.utils import timezone
 
 from integrations import targets
@@ -32,17 +30,14 @@ from notifications.backoff import Limits
 from notifications.leasing import ONE_SHOT, Claimed, Queue
 from notifications.models import Delivery
 from notifications.recording import Sent
+from notifications.sending import Job, Prompt, Senders, ours
 
 log = logging.getLogger(__name__)
 
 # A worker stays for what becomes due within so many seconds; the sweep takes care of the rest.
 LINGER = timedelta(seconds=10)
-# A target whose sends take longer than this, in seconds, gets its equal part of the pool and no more.
-PROMPT = 1.0
 RECORD_EVERY = 0.2
 RECORD_AT = 256
-# Results that come back within so many seconds are taken together: the senders need the interpreter meanwhile.
-GATHER = 0.01
 # While threads lack work a claim follows the last one so soon; while deliveries wait for threads it has time.
 CLAIM_SOON, CLAIM_EVERY = 0.02, 0.1
 TARGETS_KEPT = 5.0
@@ -59,104 +54,6 @@ class Summary:
     @property
     def delivered(self) -> int:
         return self.attempts[Result.DELIVERED]
-
-
-# --- One attempt, in a thread -----------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class Job:
-    claimed: Claimed
-    kind: TargetKind
-    target: Target
-
-
-def attempt(job: Job) -> Sent | Claimed:
-    """Send once. The claimed delivery itself comes back where its lease is too old to begin."""
-    claimed = job.claimed
-    started = timezone.now()
-    if claimed.lease_until - started < leasing.lease_time() / 2:
-        return claimed
-    outgoing = Outgoing(str(claimed.id), claimed.body, claimed.content_type, int(started.timestamp()))
-    clock = time.monotonic()
-    try:
-        outcome = job.kind.send(outgoing, job.target)
-    except Exception as error:  # noqa: BLE001  a kind's bug is ours, and never the end of the worker
-        outcome = _ours(error, int((time.monotonic() - clock) * 1000))
-    finally:
-        for connection in connections.all(initialized_only=True):
-            connection.close()  # a kind may have read its token; threads keep no connection
-    return Sent(claimed, outcome, started, timezone.now())
-
-
-def _ours(error: Exception, latency_ms: int = 0) -> Outcome:
-    """The error's text may hold a secret (an address does): only its type and place are told."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"
-    log.error("sending failed by our own fault: %s at %s", type(error).__name__, place)
-    return Outcome(
-        Result.OURS, f"An error of our own: {type(error).__name__} at {place}.", latency_ms=latency_ms
-    )
-
-
-class Senders:
-    """Threads that send what is put in and put out what became of it; started as they are needed."""
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.inbox: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self.outbox: queue.SimpleQueue[Sent | Claimed] = queue.SimpleQueue()
-        self.threads: list[threading.Thread] = []
-        self.busy = 0
-
-    def put(self, job: Job) -> None:
-        self.busy += 1
-        if self.busy > len(self.threads) and len(self.threads) < self.most:
-            # Daemons: a send that never returns must not keep a process from ending.
-            thread = threading.Thread(target=self._work, name="sender", daemon=True)
-            self.threads.append(thread)
-            thread.start()
-        self.inbox.put(job)
-
-    def _work(self) -> None:
-        while (job := self.inbox.get()) is not None:
-            self.outbox.put(attempt(job))
-
-    def take(self, timeout: float) -> list[Sent | Claimed]:
-        """What has come back; waits up to ``timeout`` seconds for the first, and a moment for more."""
-        taken: list[Sent | Claimed] = []
-        try:
-            taken.append(self.outbox.get(timeout=timeout) if timeout > 0 else self.outbox.get_nowait())
-            if len(taken) < self.busy:
-                time.sleep(GATHER)
-            while len(taken) < RECORD_AT:
-                taken.append(self.outbox.get_nowait())
-        except queue.Empty:
-            pass
-        self.busy -= len(taken)
-        return taken
-
-    def close(self) -> None:
-        for _ in self.threads:
-            self.inbox.put(None)
-        for thread in self.threads:
-            thread.join(timeout=0.1 if self.busy else 5)
-
-
-class Prompt:
-    """How many sends of each target came back promptly within the last second or two."""
-
-    def __init__(self) -> None:
-        self.before: Counter[int] = Counter()
-        self.now: Counter[int] = Counter()
-        self.since = time.monotonic()
-
-    def note(self, sent: Sent) -> None:
-        if (sent.ended_at - sent.started_at).total_seconds() < PROMPT:
-            self.now[sent.claimed.integration_id] += 1
-
-    def counts(self) -> Counter[int]:
-        if time.monotonic() - self.since > 1:
-            self.before, self.now, self.since = self.now, Counter(), time.monotonic()
-        return self.before + self.now
 
 
 # --- The worker -------------------------------------------------------------------------------------
@@ -252,7 +149,7 @@ class Dispatcher:
             kind, target = self._target(waits)
         except Exception as error:  # noqa: BLE001  settings that cannot be opened are ours, and retried
             now = timezone.now()
-            self.results += [Sent(delivery, _ours(error), now, now) for delivery in claimed]
+            self.results += [Sent(delivery, ours(error), now, now) for delivery in claimed]
             return
         for delivery in claimed:
             self.held[delivery.id] = delivery
@@ -297,15 +194,22 @@ class Dispatcher:
             else:
                 self.unsent.append(result)
 
+    def _expect(self, due_at: datetime | None) -> None:
+        """What goes back to the queue may be due sooner than all that the last claim saw."""
+        if due_at and (self.next_ready is None or due_at < self.next_ready):
+            self.next_ready = due_at
+
     def _write(self) -> None:
         now = time.monotonic()
         if self.unsent:
             leasing.give_back(self.unsent)
             self.summary.unsent += len(self.unsent)
             self.unsent = []
+            self._expect(timezone.now())
         late = now - self.recorded_at >= RECORD_EVERY
         if self.results and (late or len(self.results) >= RECORD_AT or not self.held):
-            recording.record(self.results, self.limits)
+            for _, decision in recording.record(self.results, self.limits):
+                self._expect(decision.due_at)
             done, self.results = self.results, []
             self.recorded_at = now
             self.summary.attempts.update(str(sent.outcome.result) for sent in done)
@@ -349,7 +253,7 @@ def send_once(delivery: Delivery, send: Callable[[Outgoing], Outcome]) -> Outcom
     try:
         outcome = send(outgoing)
     except Exception as error:  # noqa: BLE001  shown to the person who pressed the button
-        outcome = _ours(error)
+        outcome = ours(error)
     claimed = Claimed(
         delivery.id,
         delivery.integration_id,

@@ -14,7 +14,7 @@ from django.utils import timezone
 from integrations import services as integrations
 from integrations.models import Integration
 from integrations.targets.webhook import Webhook
-from notifications import dispatch, leasing, services
+from notifications import dispatch, leasing, sending, services
 from notifications.models import Attempt, Delivery
 from tests.receiver import Behaviour
 
@@ -165,6 +165,27 @@ def test_a_hanging_target_delays_no_other(webhook, receiver, deliveries, bells):
     assert last_quick - receiver.requests[0].at < 2
 
 
+def test_what_waits_for_a_target_that_begins_to_hang_makes_room_for_others(
+    webhook, receiver, deliveries, bells
+):
+    """Eight threads meet the hang. What stood behind them goes back, and one at a time finds out more."""
+    receiver.script("/slow", lambda request: Behaviour(delay=0 if len(receiver.of("/slow")) <= 40 else 9))
+    deliveries(webhook("slow", "/slow", document={"timeouts": {"answer": 1.5}}), 100)
+    summary = work(seconds=2.5, in_flight=8)
+    assert summary.unsent
+    assert len(receiver.of("/slow")) <= 40 + 8 + 4
+
+
+def test_a_retry_that_is_due_soon_is_waited_for_however_late_the_answer_came(
+    webhook, receiver, deliveries, bells, monkeypatch
+):
+    monkeypatch.setattr("notifications.recording.random.random", lambda: 0.01)
+    receiver.script("/hook", [Behaviour(status=503, delay=0.5), Behaviour()])
+    deliveries(webhook())
+    work()
+    assert states() == {"delivered": 1}
+
+
 def test_a_delivery_that_becomes_due_soon_is_waited_for(webhook, receiver, deliveries, bells):
     deliveries(webhook(), due_at=timezone.now() + timedelta(seconds=1))
     work(seconds=5)
@@ -291,8 +312,8 @@ def test_a_lease_that_is_half_over_starts_no_send(webhook, receiver, deliveries,
     (delivery,) = deliveries(target)
     (claimed,) = leasing.claim(leasing.queues(), 8, timezone.now())
     settings.LEASE_SECONDS = 10_000
-    job = dispatch.Job(claimed, Webhook(), integrations.target_of(target))
-    assert dispatch.attempt(job) is claimed
+    job = sending.Job(claimed, Webhook(), integrations.target_of(target))
+    assert sending.attempt(job) is claimed
     leasing.give_back([claimed])
     delivery.refresh_from_db()
     assert (delivery.state, delivery.attempts, delivery.lease) == ("due", 0, "")
