@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Max
+from django.db.models import Count, Max
 
 from integrations.outcomes import Outcome
 from notifications import bulk
@@ -71,6 +71,13 @@ def record(
         bulk.insert(Attempt, COLUMNS, rows)
         _move_on(decided)
     return decided
+
+
+def workers_since(then: datetime) -> int:
+    """How many workers, over all hosts, have made an attempt since."""
+    return Attempt.objects.filter(started_at__gt=then).aggregate(count=Count("worker", distinct=True))[
+        "count"
+    ]
 
 
 def this_worker() -> str:

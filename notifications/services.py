@@ -91,9 +91,9 @@ def run_and_notify(
     return finished
 
 
-def ring() -> None:
-    """Ask for as many workers as what is due is worth."""
-    most = bell.dispatchers()
+def ring(*, at_work: int = 0) -> None:
+    """Ask for as many workers as what is due is worth, beside those ``at_work``, each of which rings for a successor."""
+    most = max(0, bell.dispatchers() - at_work)
     due = Delivery.objects.filter(state=leasing.DUE, due_at__lte=timezone.now())
     count = due[: WORTH_A_WORKER * most].count()
     if count:

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from checks.models import Run
 from checks.services import RunRefused, UnknownChecks, reap_dead_runs, request_run
-from notifications import bell, digests, dispatch, health, leasing, retaining, schedule, services
+from notifications import bell, digests, dispatch, health, leasing, recording, retaining, schedule, services
 from notifications.models import Configuration
 
 log = logging.getLogger(__name__)
@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 QUEUED_TOO_LONG = timedelta(minutes=1)
 # A run that dies so often in a row dies of something that another start does not mend.
 RESTARTS = 3
+# Whoever sends has something to record so often, unless all that it holds hangs.
+AT_WORK = timedelta(seconds=5)
 RESTARTED = (Run.Trigger.SCHEDULE, Run.Trigger.PERSON)
 
 
@@ -117,7 +119,7 @@ def ring_for_queued_runs(now: datetime) -> None:
 
 def ring_if_due() -> None:
     if dispatch.work_is_due(within=timedelta(minutes=1)):
-        services.ring()
+        services.ring(at_work=recording.workers_since(timezone.now() - AT_WORK))
 
 
 def retention() -> str:

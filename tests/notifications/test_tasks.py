@@ -198,6 +198,21 @@ def test_more_work_rings_for_more_workers_but_never_for_all(webhook, deliveries,
 
 
 @pytest.mark.django_db(transaction=True)
+def test_the_sweep_rings_only_for_workers_that_are_not_at_work(webhook, deliveries, bells, settings):
+    settings.Q_CLUSTER = {**settings.Q_CLUSTER, "workers": 4}
+    (sent, *_) = deliveries(webhook(), 1200)
+    for number, worker in enumerate(("one:7", "two:7", "two:7")):
+        Attempt.objects.create(delivery=sent, number=number, started_at=timezone.now(), worker=worker)
+    tasks.sweep()
+    assert bells == [(DISPATCH,)]
+    long_ago = timezone.now() - timedelta(minutes=1)
+    Attempt.objects.update(started_at=long_ago)
+    bells.clear()
+    tasks.sweep()
+    assert bells == [(DISPATCH,)] * 3
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_step_of_the_sweep_that_fails_stops_no_other(webhook, deliveries, bells, monkeypatch):
     deliveries(webhook())
 
