@@ -33,7 +33,7 @@ pytestmark = [
 WORKERS = 3  # of each cluster; one stays free for runs and sweeps
 SENDERS = WORKERS - 1
 IN_FLIGHT = 8
-LATENCY = 0.3
+LATENCY = 0.5
 ENOUGH = 1.7
 SWEEP = "notifications.tasks.sweep"
 
@@ -133,20 +133,20 @@ def ids_of(requests: list[Recorded]) -> Counter[str]:
     return Counter(str(request.header("webhook-id")) for request in requests)
 
 
-def test_two_hosts_share_the_work_and_send_each_event_once(net, receiver, start, record_property):
+def test_two_hosts_share_the_work_and_send_each_event_once(net, receiver, start, record_testsuite_property):
     one, two = net.hosts
     start(one)
     until(lambda: bell.dispatchers() == SENDERS)
     ratios = []
     # A machine that is busy with something else is slow, not wrong: the ratio may be measured again.
-    alone = _rate_of(receiver, 300, {one.address})
+    alone = _rate_of(receiver, 200, {one.address})
     start(two)
     until(lambda: bell.dispatchers() == 2 * SENDERS)
     for _ in range(3):
-        ratios.append(_rate_of(receiver, 600, {one.address, two.address}) / alone)
+        ratios.append(_rate_of(receiver, 400, {one.address, two.address}) / alone)
         if ratios[-1] >= ENOUGH:
             break
-    record_property("two hosts against one", ratios)
+    record_testsuite_property("two hosts against one", ratios)
     assert max(ratios) >= ENOUGH
     assert not Attempt.objects.exclude(outcome="delivered").exists()
 
@@ -164,7 +164,7 @@ def _rate_of(receiver: Receiver, count: int, addresses: set[str]) -> float:
     return rate(requests)
 
 
-def test_what_a_host_held_when_it_died_is_sent_by_the_other(net, receiver, start, record_property):
+def test_what_a_host_held_when_it_died_is_sent_by_the_other(net, receiver, start, record_testsuite_property):
     short = {
         "LEASE_SECONDS": "8",
         "DISPATCH_SECONDS": "5",
@@ -197,4 +197,4 @@ def test_what_a_host_held_when_it_died_is_sent_by_the_other(net, receiver, start
     # Only what was under way, or had come back a moment ago and was not on record yet, goes again.
     assert all(request.peer == two.address and request.at > died - 2 for request in repeated)
     assert len(repeated) <= SENDERS * IN_FLIGHT * 2
-    record_property("leases run out, events repeated", (len(lost), len(repeated)))
+    record_testsuite_property("leases run out, events repeated", (len(lost), len(repeated)))
