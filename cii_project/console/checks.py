@@ -12,9 +12,11 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from checks.models import Check
 from checks.services import update_check
 from cii_project.console.base import ConsoleView, Role, record, with_toast
+from cii_project.console.check_targets import AUDIENCE_LABELS, audiences_of
 from cii_project.console.checks_rows import SEVERITIES, Filters, all_rows, shown_rows
 from cii_project.console.runs_progress import live_run, progress_of, title_of
 from integrations.models import Integration
+from notifications.models import Audience
 from notifications.services import subscribe, unsubscribe
 
 SECTION = "console:checks"
@@ -43,7 +45,7 @@ class ChecksPage(ConsoleView):
                 "severities": SEVERITIES,
                 "topics": sorted({topic for row in rows for topic in row.topics}),
                 "tags": sorted({tag for row in rows for tag in row.check.tags}),
-                "integrations": Integration.objects.all(),
+                "targets": _targets(),
                 "progress": progress_of(run) if run else None,
                 "run": run,
             }
@@ -124,16 +126,29 @@ def _tag(request: HttpRequest, checks: list[Check], *, add: bool) -> str:
 
 
 def _target(request: HttpRequest, checks: list[Check], *, add: bool) -> str:
-    wanted = request.POST.get("integration", "")
+    wanted, _, audience = request.POST.get("target", "").partition(" ")
     integration = Integration.objects.filter(id=wanted).first() if wanted.isdecimal() else None
-    if integration is None:
+    if integration is None or audience not in audiences_of(integration.kind):
         raise ValidationError("Choose the target.")
+    change = subscribe if add else unsubscribe
     for check in checks:
-        if add:
-            subscribe(check, integration, by=request.user)
-        else:
-            unsubscribe(check, integration, by=request.user)
-    return f"{integration.name} {'ticked on' if add else 'unticked on'} {_counted(len(checks))}."
+        change(check, integration, audience=audience, by=request.user)
+    name = _target_name(integration, audience)
+    return f"{name} {'ticked on' if add else 'unticked on'} {_counted(len(checks))}."
+
+
+def _targets() -> list[tuple[str, str]]:
+    """Each audience of each target: its value in the form, its words."""
+    return [
+        (f"{one.pk} {audience}", _target_name(one, audience))
+        for one in Integration.objects.all()
+        for audience in audiences_of(one.kind)
+    ]
+
+
+def _target_name(integration: Integration, audience: str) -> str:
+    only_list = audience == Audience.LIST
+    return integration.name if only_list else f"{integration.name} ({AUDIENCE_LABELS[Audience(audience)]})"
 
 
 ACTIONS: dict[str, tuple[Role, Callable[[HttpRequest, list[Check]], str]]] = {

@@ -17,6 +17,14 @@
     area.dispatchEvent(new Event("input", { bubbles: true }));
   }
 
+  // console.js has ticked all or none by now.
+  document.addEventListener("change", (event) => {
+    const said = document.getElementById("bulk-count");
+    if (!said || !event.target.matches('[name="slug"], [data-check-all="slug"]')) return;
+    const count = document.querySelectorAll('[name="slug"]:checked').length;
+    said.textContent = `${count} check${count === 1 ? "" : "s"} selected`;
+  });
+
   // Toasts that the server wrote leave like those that console.js writes.
   document.addEventListener("htmx:oobAfterSwap", (event) => {
     if (event.detail.target.id !== "c-toasts") return;

@@ -8,6 +8,7 @@ from django.test import Client
 from checks.models import Check, CheckResult
 from checks.services import run_checks, update_check
 from cii_project.console.checks_charts import Spark
+from integrations.services import save_integration
 from notifications.services import subscribe
 from tests.console.checks_world import HTMX, check_of, client_of, judged, queries, said, text, webhook
 
@@ -136,9 +137,9 @@ def test_several_checks_are_switched_and_given_a_target_at_once():
     assert Check.objects.filter(enabled=False).count() == 2
     client.post("/checks/bulk", {**data, "action": "enable"})
     assert not Check.objects.filter(enabled=False).exists()
-    client.post("/checks/bulk", {**data, "action": "add_target", "integration": target.id})
+    client.post("/checks/bulk", {**data, "action": "add_target", "target": f"{target.id} list"})
     assert target.subscriptions.count() == 2
-    client.post("/checks/bulk", {**data, "action": "remove_target", "integration": target.id})
+    client.post("/checks/bulk", {**data, "action": "remove_target", "target": f"{target.id} list"})
     assert target.subscriptions.count() == 0
 
 
@@ -148,7 +149,8 @@ def test_several_checks_are_switched_and_given_a_target_at_once():
         ({"action": "add_tag", "tag": "pci"}, "Select at least one check"),
         ({"action": "add_tag", "slug": "no-mfa", "tag": " "}, "Write the tag."),
         ({"action": "add_tag", "slug": "no-mfa", "tag": "a,b"}, "A tag has no commas"),
-        ({"action": "add_target", "slug": "no-mfa", "integration": "x"}, "Choose the target."),
+        ({"action": "add_target", "slug": "no-mfa", "target": "x"}, "Choose the target."),
+        ({"action": "add_target", "slug": "no-mfa", "target": "9 list"}, "Choose the target."),
         ({"action": "explode", "slug": "no-mfa"}, "Select at least one check"),
     ],
 )
@@ -167,8 +169,25 @@ def test_an_operator_gives_targets_but_does_not_switch_checks_off():
     assert 'value="disable"' not in page
     assert client.post("/checks/bulk", {"slug": "no-mfa", "action": "disable"}).status_code == 403
     assert check_of().enabled
-    client.post("/checks/bulk", {"slug": "no-mfa", "action": "add_target", "integration": target.id})
+    client.post("/checks/bulk", {"slug": "no-mfa", "action": "add_target", "target": f"{target.id} list"})
     assert target.subscriptions.count() == 1
+
+
+def test_several_checks_tell_each_user_or_manager_where_the_kind_reaches_them():
+    check_of()
+    hook = webhook("soar")
+    pager = save_integration(name="pager", kind="pagerduty", document={"routing_key": "r" * 32}).integration
+    client, data = client_of("Operator"), {"slug": ["no-mfa", "mfa-bypass"], "action": "add_target"}
+    offered = text(client.get(URL))
+    assert f'<option value="{hook.id} manager">soar (each manager)</option>' in offered
+    assert f'<option value="{pager.id} list">pager</option>' in offered
+    assert f'value="{pager.id} user"' not in offered
+    page = client.post("/checks/bulk", {**data, "target": f"{hook.id} user"}, follow=True)
+    assert "soar (each user) ticked on 2 checks." in text(page)
+    assert set(hook.subscriptions.values_list("audience", flat=True)) == {"user"}
+    page = client.post("/checks/bulk", {**data, "target": f"{pager.id} user"}, follow=True)
+    assert "Choose the target." in text(page)
+    assert not pager.subscriptions.exists()
 
 
 @pytest.mark.parametrize(
