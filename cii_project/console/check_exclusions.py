@@ -1,5 +1,6 @@
 """Leaving a user out of a check, for good or until a date, with a reason."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from checks.models import Check, Exclusion, User
 from checks.services import exclude_user, remove_exclusion
 from cii_project.console.base import ADDITION, DELETION, ConsoleView, KeysetPage, Role, record
 from cii_project.console.check_head import CheckView
+from cii_project.console.form_parts import dress, laid_out
 from cii_project.console.runs_progress import title_of
 
 
@@ -25,10 +27,15 @@ class ExclusionForm(forms.Form):
     )
     until = forms.DateField(
         required=False,
-        label="Until",
+        label="Until (optional)",
         widget=forms.DateInput(attrs={"type": "date"}),
         help_text="The last day of the exclusion (UTC). Empty: for good.",
     )
+
+    def __init__(self, data: Mapping[str, Any] | None = None) -> None:
+        super().__init__(data, auto_id="exclude_%s")
+        dress(self)
+        self.helper = laid_out("reason", "until")
 
     def clean_until(self) -> datetime | None:
         """The end of the day chosen, in UTC."""
@@ -60,10 +67,10 @@ class Exclude(ConsoleView):
     write_role = Role.OPERATOR
 
     def get(self, request: HttpRequest, slug: str, user_id: int) -> HttpResponse:
-        return self._dialog(ExclusionForm(auto_id="exclude_%s"), slug, user_id)
+        return self._dialog(ExclusionForm(), slug, user_id)
 
     def post(self, request: HttpRequest, slug: str, user_id: int) -> HttpResponse:
-        form = ExclusionForm(request.POST, auto_id="exclude_%s")
+        form = ExclusionForm(request.POST)
         if not form.is_valid():
             return self._dialog(form, slug, user_id)
         check, user = get_object_or_404(Check, slug=slug), get_object_or_404(User, id=user_id)

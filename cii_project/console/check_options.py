@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from crispy_forms.layout import Div
 from django import forms
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, QueryDict
@@ -12,6 +13,7 @@ from checks.models import UserType
 from cii_project.console.base import ConsoleView, Role
 from cii_project.console.check_settings import LinesField
 from cii_project.console.check_targets import AUDIENCE_LABELS
+from cii_project.console.form_parts import dress, laid_out, pair
 from cii_project.console.runs_progress import title_of
 from notifications.choosing import KEYS, SEVERITIES
 from notifications.models import Audience, Cadence, Subscription
@@ -57,6 +59,13 @@ class OptionsForm(forms.Form):
         super().__init__(data, initial={**subscription.filter, **initial}, auto_id="options_%s")
         if subscription.audience == Audience.LIST:
             del self.fields["remind_days"]
+        dress(self)
+        numbers = [name for name in ("after_days", "remind_days") if name in self.fields]
+        self.helper = laid_out(
+            pair("cadence", "severity", "tags", "departments", *numbers),
+            Div("user_types", css_class="chk-types", role="group", aria_label="User types"),
+            "resolved",
+        )
 
     def options(self) -> dict[str, Any]:
         """What the services take."""

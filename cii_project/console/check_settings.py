@@ -154,7 +154,9 @@ class WouldFail(CheckView):
             context["failing"] = Finding.objects.filter(check_ref=check, resolved_at__isnull=True).count()
             context["difference"] = context["count"] - context["failing"]
         else:
-            context["error"] = next(iter(form.errors.values()))[0]
+            name, problems = next(iter(form.errors.items()))
+            field = f"{form[name].label}: " if name in form.fields else ""
+            context["error"] = f"{field}{problems[0]}"
         return self.fragment("console/checks/would_fail.html", context)
 
 

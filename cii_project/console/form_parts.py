@@ -1,5 +1,6 @@
 """What the forms drawn by crispy-forms with Unfold's pack share: the look of plain Django fields, and a layout."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from crispy_forms.helper import FormHelper
@@ -13,6 +14,7 @@ LOOKS: tuple[tuple[type[forms.Widget], list[str]], ...] = (
     (forms.CheckboxSelectMultiple, CHECKBOX_CLASSES),
     (forms.CheckboxInput, CHECKBOX_CLASSES),
     (forms.Textarea, TEXTAREA_CLASSES),
+    (forms.FileInput, ["c-file"]),
     (Input, INPUT_CLASSES),
 )
 
@@ -40,3 +42,8 @@ def laid_out(*parts: Any) -> FormHelper:
 def pair(*fields: Any, **attributes: Any) -> Div:
     """Fields side by side, two a row, where there is room."""
     return Div(*fields, css_class="c-fields-2", **attributes)
+
+
+def when(name: str, values: Sequence[str], *fields: Any) -> Div:
+    """Fields that show only while the control with ``data-switch`` of that name has one of the values."""
+    return Div(*fields, css_class="c-form", data_when=name, data_is=" ".join(values))

@@ -26,7 +26,7 @@ from cii_project.console.base import (
 from cii_project.console.check_targets import AUDIENCE_LABELS, audiences_of
 from cii_project.console.checks_rows import SEVERITIES
 from cii_project.console.integrations_charts import health_chart
-from cii_project.console.integrations_forms import FieldsForm, IntegrationForm
+from cii_project.console.integrations_forms import FieldsForm, IntegrationForm, RotateForm
 from cii_project.console.sources import source_rows
 from cii_project.console.titles import title_of
 from cii_project.console.webhook_form import CARDS, WebhookForm
@@ -305,17 +305,17 @@ class Rotate(Page):
     template = "console/integrations/rotate_dialog.html"
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
-        return self.fragment(self.template, {"integration": self.one(pk), "hours": services.OVERLAP_HOURS})
+        return self.fragment(self.template, {"integration": self.one(pk), "form": RotateForm()})
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
         integration = self.one(pk)
-        hours = request.POST.get("hours", "").strip()
-        context: dict[str, Any] = {"integration": integration, "hours": hours}
-        if not hours.isdigit() or not 0 <= int(hours) <= 720:
-            context["error"] = "Write a whole number of hours from 0 to 720."
-            return self.fragment(self.template, context)
-        context["secret"] = services.rotate_signing_secret(integration, overlap_hours=int(hours))
+        form = RotateForm(request.POST)
+        if not form.is_valid():
+            return self.fragment(self.template, {"integration": integration, "form": form})
+        hours = form.cleaned_data["hours"]
+        secret = services.rotate_signing_secret(integration, overlap_hours=hours)
         record(request, integration, f"Rotated the signing secret, the old one valid for {hours} more hours.")
+        context = {"integration": integration, "hours": hours, "secret": secret}
         return self.fragment(self.template, context)
 
 

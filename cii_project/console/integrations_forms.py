@@ -8,7 +8,7 @@ field keeps it.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from crispy_forms.layout import HTML, Div, Fieldset
+from crispy_forms.layout import HTML, Fieldset
 from django import forms
 from django.http import QueryDict
 from unfold.widgets import (
@@ -21,7 +21,8 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
-from cii_project.console.form_parts import laid_out, pair
+from cii_project.console.form_parts import dress, laid_out, pair, when
+from integrations import services
 from integrations.models import Integration
 from integrations.targets.base import Document
 from integrations.targets.fields import Field, at
@@ -67,10 +68,6 @@ def lines(label: str, help_text: str = "", placeholder: str = "") -> forms.CharF
 
 def pem(label: str, help_text: str = "") -> forms.CharField:
     return lines(label, help_text, "-----BEGIN …")
-
-
-def when(name: str, values: Sequence[str], *fields: Any) -> Div:
-    return Div(*fields, css_class="c-form", data_when=name, data_is=" ".join(values))
 
 
 class IntegrationForm(forms.Form):
@@ -185,6 +182,21 @@ class FieldsForm(IntegrationForm):
 
     def _value(self, path: str) -> Any:
         return self.cleaned_data.get(path) or next(f.default for f in self.declared if f.path == path)
+
+
+class RotateForm(forms.Form):
+    hours = forms.IntegerField(
+        label="The old one stays valid for (hours)",
+        min_value=0,
+        max_value=720,
+        initial=services.OVERLAP_HOURS,
+        help_text="Up to 720. 0 ends it at once.",
+    )
+
+    def __init__(self, data: QueryDict | None = None) -> None:
+        super().__init__(data)
+        dress(self)
+        self.helper = laid_out("hours")
 
 
 def _is_rare(field: Field) -> bool:

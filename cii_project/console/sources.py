@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
 
+from crispy_forms.layout import HTML, Div
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import Max, Sum
@@ -15,6 +16,7 @@ from checks.models import Import, Source, SourceKind
 from checks.records import FIELDS
 from cii_project.columns import Columns
 from cii_project.console.base import ADDITION, CHANGE, ConsoleView, link, record
+from cii_project.console.form_parts import dress, laid_out, when
 from integrations.sources import SOURCES, SourceError, detect, peekable
 
 MOST_BYTES = 64 * 1024 * 1024
@@ -64,10 +66,13 @@ class UploadForm(forms.Form):
     slug = forms.SlugField(
         label="Short name", max_length=64, required=False, help_text="Lower case, such as okta-production."
     )
-    name = forms.CharField(label="Display name", max_length=128, required=False)
+    name = forms.CharField(label="Display name (optional)", max_length=128, required=False)
     kind = forms.ChoiceField(label="Kind", choices=SourceKind.choices, required=False)
     provider = forms.CharField(
-        label="Vendor", max_length=32, required=False, help_text="As events write it: OKTA, ENTRA, WORKDAY …"
+        label="Vendor (optional)",
+        max_length=32,
+        required=False,
+        help_text="As events write it: OKTA, ENTRA, WORKDAY …",
     )
     file = forms.FileField(
         label="File",
@@ -95,8 +100,17 @@ class UploadForm(forms.Form):
         super().__init__(*args, **kwargs)
         sources = [(source.slug, f"{source.name} ({source.slug})") for source in Source.objects.all()]
         cast(forms.ChoiceField, self.fields["source"]).choices = [*sources, (NEW, "A new source…")]
-        self.advanced = [self[name] for name in ("format", "mapping")]
-        self.options = [self[name] for name in ("full", "force", "strict")]
+        dress(self)
+        opened = " open" if self.is_bound else ""
+        self.helper = laid_out(
+            "source",
+            when("source", [NEW], "slug", "name", "kind", "provider"),
+            "file",
+            Div("full", "force", "strict", css_class="c-ticks"),
+            HTML(f'<details class="c-fold"{opened}><summary>Format and columns</summary>'),
+            Div("format", "mapping", css_class="c-form"),
+            HTML("</details>"),
+        )
 
     def clean_file(self) -> Any:
         given = self.cleaned_data["file"]

@@ -14,6 +14,7 @@ from checks.accounts import link_account, unlink_account
 from checks.models import Account, Check, Finding, Source, Status, User, UserType
 from checks.searching import beginning, called
 from cii_project.console.base import ConsoleView, KeysetPage, Role, link, record
+from cii_project.console.form_parts import dress, laid_out
 from cii_project.console.titles import about, title_of
 from cii_project.console.users_accounts import factors_of, people_named, side_by_side
 from cii_project.console.users_queries import (
@@ -65,8 +66,17 @@ class Users(ConsoleView):
 
 
 class SaveForm(forms.Form):
-    name = forms.CharField(label="Name", max_length=64)
+    name = forms.CharField(
+        label="Name",
+        max_length=64,
+        help_text="It stands above the list, for you alone. A name that you have used is replaced.",
+    )
     query = forms.CharField(widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        dress(self)
+        self.helper = laid_out("query", "name")
 
 
 class SaveFilter(ConsoleView):
@@ -117,6 +127,7 @@ class UserPage(ConsoleView):
         still = [finding for finding in findings if finding.resolved_at is None]
         cured = [finding for finding in findings if finding.resolved_at is not None][::-1]
         exclusions = user.exclusions.select_related("check_ref", "created_by").order_by("-created_at")
+        lines = side_by_side(accounts, people_named(accounts))
         return self.page(
             {
                 "title": user.display_name or user.name,
@@ -124,7 +135,8 @@ class UserPage(ConsoleView):
                 "crumbs": [("Users", link("users"))],
                 "one": user,
                 "accounts": [(account, f"account-{account.pk}") for account in accounts],
-                "lines": side_by_side(accounts, people_named(accounts)),
+                "lines": lines,
+                "differing": sum(line.differs for line in lines),
                 "factors": [(account, factors_of(account)) for account in accounts],
                 "failing": [_finding(finding) for finding in still],
                 "history": [_finding(finding) for finding in cured[:RESOLVED_SHOWN]],

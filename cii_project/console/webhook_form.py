@@ -12,7 +12,8 @@ from crispy_forms.layout import HTML, Fieldset
 from django.http import QueryDict
 
 from cii_project.console import integrations_forms as make
-from cii_project.console.integrations_forms import KEEP, IntegrationForm, pair, when
+from cii_project.console.form_parts import pair, when
+from cii_project.console.integrations_forms import KEEP, IntegrationForm
 from integrations.models import Integration
 from integrations.targets import presets
 from integrations.targets.base import Document

@@ -139,8 +139,13 @@ def queries(client: Client, url: str) -> int:
 
 
 def beside(page: str, field: str) -> str:
-    """The error that stands in the block of a field."""
-    block = re.search(rf'<div id="div_id_{field}".*?(?=<div id="div_id_|</fieldset>)', page, re.S)
+    """The error that stands in the block of a field, and that its control names as its description."""
+    block = re.search(rf'<div id="div_id_{field}".*?(?=<div id="div_id_|</fieldset>|</form>)', page, re.S)
     assert block, f"no field {field}"
-    found = re.search(r'<li id="error_[^"]*"[^>]*>(.*?)</li>', block[0], re.S)
-    return found[1] if found else ""
+    found = re.search(r'<ul class="errorlist" id="([^"]*)">\s*<li[^>]*>(.*?)</li>', block[0], re.S)
+    if not found:
+        return ""
+    described = re.search(r'aria-describedby="([^"]*)"', block[0])
+    assert described, f"{field} has no description"
+    assert found[1] in described[1].split()
+    return found[2]

@@ -6,7 +6,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from checks.models import Account, Import, Source
-from tests.console.checks_world import client_of, said, text
+from tests.console.checks_world import beside, client_of, said, text
 
 pytestmark = pytest.mark.django_db
 URL = "/integrations/sources/"
@@ -62,18 +62,18 @@ def test_foreign_column_names_are_mapped():
 
 
 @pytest.mark.parametrize(
-    ("data", "problem"),
+    ("field", "value", "problem"),
     [
-        ({"slug": ""}, "Write a short name for the new source."),
-        ({"slug": "a b"}, "valid “slug”"),
-        ({"mapping": "login"}, "Write one such as login=UserName."),
-        ({"mapping": "nickname=Nick"}, "There is no field “nickname”."),
+        ("slug", "", "Write a short name for the new source."),
+        ("slug", "a b", "valid “slug”"),
+        ("mapping", "login", "Write one such as login=UserName."),
+        ("mapping", "nickname=Nick", "There is no field “nickname”."),
     ],
 )
-def test_a_mistake_in_the_form_is_told_beside_its_field(data, problem):
-    answer = upload(GOOD, **data)
+def test_a_mistake_in_the_form_is_told_beside_its_field(field, value, problem):
+    answer = upload(GOOD, **{field: value})
     assert answer.status_code == 200
-    assert problem in "".join(re.findall(r'<p class="c-error"[^>]*>(.*?)</p>', text(answer)))
+    assert problem in beside(text(answer), field)
     assert not Source.objects.exists()
 
 

@@ -12,7 +12,7 @@ from checks.services import exclude_user
 from cii_project.console.users_accounts import factors_of, people_named, side_by_side
 from cii_project.models import SavedFilter
 from notifications.models import Event
-from tests.console.checks_world import HTMX, client_of, delivered, fail, judged, said, text, webhook
+from tests.console.checks_world import HTMX, beside, client_of, delivered, fail, judged, said, text, webhook
 
 pytestmark = pytest.mark.django_db
 
@@ -141,7 +141,7 @@ def test_a_filter_is_kept_by_name_for_its_person_alone():
 def test_a_filter_without_a_name_is_refused_in_the_dialog():
     answer = client_of("Viewer").post("/users/filters/save/", {"name": "", "query": "q=a"}, headers=HTMX)
     assert answer.status_code == 200
-    assert "This field is required." in text(answer)
+    assert "This field is required." in beside(text(answer), "name")
 
 
 # --- One user ------------------------------------------------------------------------------------------
@@ -175,6 +175,18 @@ def test_one_manager_named_by_mail_here_and_by_number_there_is_no_difference():
     assert [line.differs for line in side_by_side([by_mail, another], people) if line.label == "Manager"] == [
         True
     ]
+
+
+def test_the_page_counts_what_the_sources_differ_in_and_marks_nothing_where_they_agree():
+    user = User.objects.create(name="ann")
+    for slug, department in (("okta", "Sales"), ("entra", "Sales"), ("workday", "Law")):
+        one = account(slug, department=department, title="Clerk" if slug == "okta" else "Boss")
+        one.user = user
+        one.save()
+    client = client_of("Viewer")
+    assert "2 fields differ" in text(client.get(f"/users/{user.pk}/"))
+    user.accounts.exclude(source__slug="okta").delete()
+    assert "differ" not in text(client.get(f"/users/{user.pk}/"))
 
 
 def test_none_and_unknown_are_told_apart():
