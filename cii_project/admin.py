@@ -24,11 +24,13 @@ class PersonAdmin(DjangoUserAdmin, ModelAdmin):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
+    # Django's two-column selector has labels that a screen reader may not read.
+    filter_horizontal = ()
 
 
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
-    pass
+    filter_horizontal = ()
 
 
 @admin.register(LogEntry)

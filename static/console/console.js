@@ -3,6 +3,7 @@
   "use strict";
 
   const byId = (id) => document.getElementById(id);
+  const ITEMS = "a, button:not([disabled]), input:not([disabled])"; // of a menu
 
   function toast(detail) {
     const box = byId("c-toasts");
@@ -44,8 +45,20 @@
     if (event.detail.target.id !== "c-dialog-body" || left) return;
     const dialog = byId("c-dialog");
     if (!dialog.open) dialog.showModal();
-    const wanted = [".c-field-error input", "[autofocus]", "input:not([type=hidden]), select, textarea"];
+    const wanted = [".errors :is(input, select, textarea)", "[autofocus]", "input:not([type=hidden]), select, textarea"];
     wanted.map((selector) => dialog.querySelector(selector)).find(Boolean)?.focus();
+  });
+  // What is drawn anew by itself stays opened and scrolled as a person left it; htmx keeps the focus by id.
+  let kept = [];
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    kept = [...event.detail.target.querySelectorAll("[data-keep]")].map((one) => [one.id, one.open, one.scrollTop]);
+  });
+  document.addEventListener("htmx:afterSwap", () => {
+    for (const [id, open, scrolled] of kept) {
+      const one = byId(id);
+      if (one && open !== undefined) one.open = open;
+      if (one) one.scrollTop = scrolled;
+    }
   });
   document.addEventListener("htmx:beforeRequest", () => byId("c-progress")?.classList.add("is-busy"));
   document.addEventListener("htmx:afterRequest", () => byId("c-progress")?.classList.remove("is-busy"));
@@ -124,6 +137,9 @@
   }
   document.addEventListener("change", (event) => {
     if (event.target.dataset?.switch) follow(event.target);
+    if (event.target.matches("[data-mask]")) {
+      event.target.closest("[data-row]").querySelector("[data-masked]").type = event.target.checked ? "password" : "text";
+    }
     if (event.target.closest("[data-filters]") && event.target.matches("select")) event.target.form.requestSubmit();
     if (event.target.matches("[data-check-all]")) {
       const scope = event.target.closest("form") || document;
@@ -153,7 +169,7 @@
       if (!event.target.matches?.("[data-menu]") || event.newState !== "open") return;
       place(event.target);
       // This event comes late: who has pressed an arrow key meanwhile is in the menu already.
-      if (!event.target.contains(document.activeElement)) event.target.querySelector("a, button, input")?.focus({ preventScroll: true });
+      if (!event.target.contains(document.activeElement)) event.target.querySelector(ITEMS)?.focus({ preventScroll: true });
     },
     true,
   );
@@ -161,18 +177,19 @@
     window.addEventListener(moved, () => document.querySelectorAll("[data-menu]:popover-open").forEach(place), { passive: true });
   }
   document.addEventListener("keydown", (event) => {
-    if (!["ArrowDown", "ArrowUp"].includes(event.key)) return;
+    if (!["ArrowDown", "ArrowUp", "Home", "End"].includes(event.key)) return;
     const opener = event.target.closest?.("[popovertarget]");
     const menu = event.target.closest?.("[data-menu]") || (opener && byId(opener.getAttribute("popovertarget")));
     if (!menu?.matches("[data-menu]")) return;
+    const closed = !menu.matches(":popover-open");
+    if (closed && !event.key.startsWith("Arrow")) return;
     event.preventDefault();
-    // An arrow on the button opens its menu, as WAI-ARIA's menu button does.
-    if (!menu.matches(":popover-open")) {
-      menu.showPopover();
-      return;
-    }
-    const items = [...menu.querySelectorAll("a, button:not([disabled])")];
-    const step = event.key === "ArrowDown" ? 1 : -1;
-    items[(items.indexOf(document.activeElement) + step + items.length) % items.length].focus();
+    // An arrow on the button opens its menu, as WAI-ARIA's menu button does: down at the first, up at the last.
+    if (closed) menu.showPopover();
+    const items = [...menu.querySelectorAll(ITEMS)];
+    const at = items.indexOf(document.activeElement);
+    if (event.key === "Home" || (event.key === "ArrowDown" && at === items.length - 1)) items[0]?.focus();
+    else if (event.key === "End" || (event.key === "ArrowUp" && at <= 0)) items.at(-1)?.focus();
+    else items[at + (event.key === "ArrowDown" ? 1 : -1)].focus();
   });
 })();

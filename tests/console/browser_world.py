@@ -24,12 +24,16 @@ SIGNING_SECRET = "whsec_" + base64.b64encode(b"a signing secret of thirty-two b"
 BASIC, API_KEY, CLIENT = "cii:open-sesame", "x-api-key=sesame", "console:hush-hush-hush"
 START_SECONDS = 60
 
-USERS = """login,email,display_name,status,user_type,created_at,last_sign_in_at,mfa_enabled,admin_roles,manager
-kim,kim@example.com,Kim Doe,active,internal,2020-01-01,2026-01-01,false,,boss
-lee,lee@example.com,"Lee <b>Doe</b>",active,internal,2020-01-01,2026-01-01,false,owner,boss
-ann,ann@example.com,Ann Doe,active,internal,2020-01-01,2026-01-01,false,,boss
-svc,,Backup,active,service_account,2020-01-01,,false,,
-boss,boss@example.com,The Boss,active,internal,2020-01-01,2026-01-01,true,owner,boss
+# The last two, as long as names get and from right to left, fail no-manager.
+LONG = "x" * 320
+USERS = f"""login,email,display_name,status,user_type,created_at,last_sign_in_at,mfa_enabled,admin_roles,manager,department
+kim,kim@example.com,Kim Doe,active,internal,2020-01-01,2026-01-01,false,,boss,IT
+lee,lee@example.com,"Lee <b>Doe</b>",active,internal,2020-01-01,2026-01-01,false,owner,boss,IT
+ann,ann@example.com,Ann Doe,active,internal,2020-01-01,2026-01-01,false,,boss,IT
+svc,,Backup,active,service_account,2020-01-01,,false,,,IT
+boss,boss@example.com,The Boss,active,internal,2020-01-01,2026-01-01,true,owner,boss,IT
+{LONG},,{"Long " * 63},active,internal,2020-01-01,2026-01-01,true,,,{"D" * 200}
+rtl,,\u202e\u05e9\u05dc\u05d5\u05dd <i>\u05e2\u05d5\u05dc\u05dd</i>,active,internal,2020-01-01,2026-01-01,true,,,{"Very long " * 19}
 """
 
 

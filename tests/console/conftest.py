@@ -12,6 +12,7 @@ from tests.console.browser_world import PASSWORD, Installation, installation
 PATIENCE = 30_000  # milliseconds until a page must show what is awaited
 QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+ZOOMED = {"width": 720, "height": 450}  # what is left of the desktop at 200 %
 
 Opened = Callable[..., AbstractContextManager[Page]]
 

@@ -192,7 +192,7 @@ def test_dead_letters_are_replayed_together_after_their_number_was_shown(page: P
 def test_a_file_with_bad_rows_says_which_and_what_to_do(page: Page):
     page.goto("/integrations/sources/")
     rows = b"login,email,created_at\nnew,new@example.com,2024-01-01\nbad,bad@example.com,yesterday\n"
-    page.get_by_label("File", exact=True).set_input_files(
+    page.locator("input[type=file]").set_input_files(
         {"name": "users.csv", "mimeType": "text/csv", "buffer": rows}
     )
     page.get_by_role("button", name="Import", exact=True).click()

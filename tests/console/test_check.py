@@ -346,7 +346,8 @@ def test_the_count_before_saving_follows_the_form_and_writes_nothing():
     fewer = text(client.post(url, {**FORM, "ignored_logins": "kim@example.com"}, headers=HTMX))
     assert ">1</strong>" in fewer
     assert ">-1</span>" in fewer
-    assert "less than or equal" in text(client.post(url, {**FORM, "set-grace_days": "99999"}, headers=HTMX))
+    wrong = text(client.post(url, {**FORM, "set-grace_days": "99999"}, headers=HTMX))
+    assert "Grace period in days: Ensure this value is less than or equal" in wrong
     assert "is no domain name" in text(client.post(url, {**FORM, "ignored_domains": "?"}, headers=HTMX))
     assert check_of().ignored_logins == []
 
