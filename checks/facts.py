@@ -289,8 +289,8 @@ def _aggregate(cursor: CursorWrapper, touched: str) -> str:
         always=_always(),
         rank=f"{_KIND_RANK.format(deleted=2, hr=1, identity=0)} || {padded}",
         boss_rank=f"{_KIND_RANK.format(deleted=2, hr=0, identity=1)} || {padded}",
-        # Else both databases compute a rank anew for each of the forty aggregates that read it.
-        fence="OFFSET 0" if dialect.is_postgres() else "LIMIT -1",
+        # Else PostgreSQL computes a rank anew for each of the forty aggregates that read it.
+        fence="OFFSET 0" if dialect.is_postgres() else "",
     )
     columns = ",\n".join(f"{expression} AS {column}" for column, expression in _expressions().items())
     return f"SELECT owner_of_row AS user_id, {columns} FROM ({flagged}) f GROUP BY owner_of_row"

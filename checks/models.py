@@ -118,47 +118,60 @@ class User(models.Model):
     from a creation hold 1970-01-01 where the creation is unknown, since that is no grace.
     """
 
-    # Profile, merged over the accounts: identity accounts first, by age, then HR accounts.
-    name = models.CharField(
-        max_length=320, help_text="How payloads name the user: the e-mail, else the first account's login"
-    )
-    login = models.CharField(max_length=320, blank=True)
-    email = models.CharField(max_length=320, blank=True)
-    domain = models.CharField(max_length=255, blank=True, help_text="of the name, lower case")
-    display_name = models.CharField(max_length=320, blank=True)
-    employee_id = models.CharField(max_length=128, blank=True)
-    department = models.CharField(max_length=255, blank=True)
-    title = models.CharField(max_length=255, blank=True)
-    company = models.CharField(max_length=255, blank=True)
-    phone = models.CharField(max_length=64, blank=True)
-    user_type = models.CharField(max_length=32, blank=True)
-    status = models.CharField(max_length=32, blank=True)
-    manager = models.ForeignKey(
-        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="reports"
-    )
-    owner = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="owned")
-    # The case-folded join keys that this user is known by; accounts carry their own.
-    employee_key = models.CharField(max_length=128, blank=True, editable=False)
+    # The order of the columns is for PostgreSQL, which walks a row from its first column to the last that a
+    # statement asks for, faster up to the first that varies in length or is NULL: what a run reads comes first,
+    # the profile last. Within that order the facts are grouped by subject where they can be. The migration
+    # is put into this order by hand: makemigrations writes references last.
 
-    # Facts: who the user is.
+    # Verdicts: two bits a check, at the check's slot; see evaluation.py.
+    verdict_a = models.BigIntegerField(default=0, editable=False)
+    verdict_b = models.BigIntegerField(default=0, editable=False)
+
+    # Facts that are always known.
     protected = models.BooleanField(
         default=False, help_text="not all accounts deleted, deprovisioned or disabled; no room, no equipment"
     )
-    enabled = models.BooleanField(null=True, help_text="any identity account is enabled")
     nhi = models.BooleanField(default=False, help_text="any account is a service account or shared mailbox")
     guest = models.BooleanField(default=False, help_text="any account is guest or external")
+    last_sign_in_known = models.BooleanField(default=False, help_text="some account says when, or never")
+    has_mfa = models.BooleanField(default=False, help_text="any enabled account with an active factor")
+    password_unknown = models.BooleanField(default=False)
+    stuck_unknown = models.BooleanField(default=False)
+    in_hr = models.BooleanField(default=False)
+    hr_status_unknown = models.BooleanField(default=False)
+    applications_unknown = models.BooleanField(default=False)
+    shared_with = models.PositiveIntegerField(
+        default=0,
+        help_text="users enrolled with one of this user's authenticators, this one included; 0 = none",
+    )
+
+    # Facts that may be unknown: who the user is.
+    enabled = models.BooleanField(null=True, help_text="any identity account is enabled")
     internal = models.BooleanField(null=True, help_text="some account says internal, none guest or external")
     admin = models.BooleanField(null=True, help_text="any account holds an administrator role")
-    created_at = models.DateTimeField(null=True, help_text="oldest creation of an identity account")
 
-    # Facts: sign-in, over the identity accounts.
-    last_sign_in_at = models.DateTimeField(null=True)
-    last_sign_in_known = models.BooleanField(default=False, help_text="some account says when, or never")
-    last_sign_in_country = models.CharField(max_length=2, blank=True)
+    # MFA, passwords, mail, over the enabled accounts.
+    mfa_bypass = models.BooleanField(null=True)
+    password_never_expires = models.BooleanField(null=True)
+    forwards = models.BooleanField(null=True, help_text="any account forwards mail anywhere")
+    credentials_exposed = models.BooleanField(null=True)
+
+    # What the sources say of one another.
+    type_missing = models.BooleanField(null=True)
+    type_inconsistent = models.BooleanField(null=True)
+    status_inconsistent = models.BooleanField(null=True)
+    hr_manager_differs = models.BooleanField(null=True)
+    hr_department_differs = models.BooleanField(null=True)
+    hr_title_differs = models.BooleanField(null=True)
+    manager_given = models.BooleanField(null=True)
+    manager_enabled = models.BooleanField(null=True, help_text="the resolved manager's own enabled")
+    owner_given = models.BooleanField(null=True)
+
+    # Times and numbers.
     failed_sign_ins = models.PositiveIntegerField(null=True)
-
-    # Facts: MFA and passwords, over the enabled accounts.
-    has_mfa = models.BooleanField(default=False, help_text="any enabled account with an active factor")
+    created_at = models.DateTimeField(null=True, help_text="oldest creation of an identity account")
+    last_sign_in_at = models.DateTimeField(null=True)
+    password_changed_at = models.DateTimeField(null=True, help_text="the oldest password's")
     no_mfa_since = models.DateTimeField(null=True, help_text="oldest creation, accounts without MFA")
     no_mfa_latest = models.DateTimeField(null=True, help_text="youngest creation, accounts without MFA")
     mfa_unknown_since = models.DateTimeField(null=True)
@@ -170,42 +183,37 @@ class User(models.Model):
     resistant_unknown_since = models.DateTimeField(
         null=True, help_text="oldest creation, unknown whether phishing-resistant"
     )
-    mfa_bypass = models.BooleanField(null=True)
-    password_changed_at = models.DateTimeField(null=True, help_text="the oldest password's")
-    password_unknown = models.BooleanField(default=False)
-    password_never_expires = models.BooleanField(null=True)
-    shared_with = models.PositiveIntegerField(
-        default=0,
-        help_text="users enrolled with one of this user's authenticators, this one included; 0 = none",
-    )
-
-    # Facts: what the sources say of one another.
-    type_missing = models.BooleanField(null=True)
-    type_inconsistent = models.BooleanField(null=True)
-    status_inconsistent = models.BooleanField(null=True)
     stuck_since = models.DateTimeField(null=True)
-    stuck_unknown = models.BooleanField(default=False)
-    in_hr = models.BooleanField(default=False)
     terminated_since = models.DateTimeField(
         null=True, help_text="since when HR knows the user as not active; 1970 where HR gives no date"
     )
-    hr_status_unknown = models.BooleanField(default=False)
-    hr_manager_differs = models.BooleanField(null=True)
-    hr_department_differs = models.BooleanField(null=True)
-    hr_title_differs = models.BooleanField(null=True)
-    manager_given = models.BooleanField(null=True)
-    manager_enabled = models.BooleanField(null=True, help_text="the resolved manager's own enabled")
-    owner_given = models.BooleanField(null=True)
-
-    # Facts: the rest.
     app_unused_since = models.DateTimeField(null=True, help_text="oldest last use of an assigned application")
-    applications_unknown = models.BooleanField(default=False)
-    forwards = models.BooleanField(null=True, help_text="any account forwards mail anywhere")
-    credentials_exposed = models.BooleanField(null=True)
 
-    # Verdicts: two bits a check, at the check's slot; see evaluation.py.
-    verdict_a = models.BigIntegerField(default=0, editable=False)
-    verdict_b = models.BigIntegerField(default=0, editable=False)
+    # Texts that a rule reads.
+    manager = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="reports"
+    )
+    owner = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="owned")
+    domain = models.CharField(max_length=255, blank=True, help_text="of the name, lower case")
+    last_sign_in_country = models.CharField(max_length=2, blank=True)
+
+    # Profile, merged over the accounts: identity accounts first, by age, then HR accounts.
+    name = models.CharField(
+        max_length=320, help_text="How payloads name the user: the e-mail, else the first account's login"
+    )
+    login = models.CharField(max_length=320, blank=True)
+    email = models.CharField(max_length=320, blank=True)
+    display_name = models.CharField(max_length=320, blank=True)
+    employee_id = models.CharField(max_length=128, blank=True)
+    department = models.CharField(max_length=255, blank=True)
+    title = models.CharField(max_length=255, blank=True)
+    company = models.CharField(max_length=255, blank=True)
+    phone = models.CharField(max_length=64, blank=True)
+    user_type = models.CharField(max_length=32, blank=True)
+    status = models.CharField(max_length=32, blank=True)
+
+    # The case-folded join keys that this user is known by; accounts carry their own.
+    employee_key = models.CharField(max_length=128, blank=True, editable=False)
 
     class Meta:
         indexes = [
@@ -346,6 +354,8 @@ class Check(models.Model):
 
     slug = models.SlugField(max_length=64, unique=True)
     slot = models.PositiveSmallIntegerField(unique=True, editable=False)
+    # The verdict that is stored as 0 (verdicts.Place), chosen when the first verdicts are stored, for good.
+    ordinary = models.PositiveSmallIntegerField(null=True, editable=False)
     enabled = models.BooleanField(default=True)
     severity = models.CharField(
         max_length=8,
@@ -424,6 +434,8 @@ class Run(models.Model):
     # The users' verdict words agree with this run's findings. A run that died before that is repaired
     # by the next one.
     settled = models.BooleanField(default=False, editable=False)
+    # The verdicts of all checks on all users when this run ended, for the next one; empty if it did not.
+    counted = models.JSONField(default=dict, editable=False)
 
     class Meta:
         ordering = ["-created_at"]

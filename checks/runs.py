@@ -17,7 +17,7 @@ from django.utils import timezone
 from checks import evaluation
 from checks.catalogue import CATALOGUE, get
 from checks.models import Check, CheckResult, Run
-from checks.rules import Rule, build_rule
+from checks.rules import Rule, active_exclusions, build_rule
 from checks.verdicts import Tallies, Verdict
 
 log = logging.getLogger(__name__)
@@ -109,8 +109,9 @@ def preview_run(slugs: Sequence[str] = ()) -> list[Preview]:
     now = timezone.now()
     checks = _selected(_validated(slugs))
     with evaluation.session():
-        rules, errors = _judge(checks, now)
-        tallies, _ = evaluation.count()
+        surveyed = evaluation.survey(_counted())
+        rules, errors = _judge(checks, now, surveyed.last)
+        tallies = evaluation.count(surveyed)
     judged = {rule.check.slug: _preview(rule, tallies) for rule in rules}
     return [
         judged.get(check.slug) or Preview(check.slug, get(check.slug).title, error=_told(errors[check.slug]))
@@ -241,14 +242,18 @@ def _ending(run: Run) -> Iterator[None]:
 def _evaluate(run: Run, on_findings: OnFindings | None, progress: Progress) -> None:
     now = run.started_at
     assert now is not None  # noqa: S101  set when the run was claimed
+    before = _counted(run)
     for unsettled in Run.objects.filter(settled=False, started_at__isnull=False).exclude(pk=run.pk):
-        evaluation.repair(unsettled)
+        evaluation.repair(unsettled, lambda: _heartbeat(run, "Repairing what a run left"))
+        before = {}
     checks = _selected(run.slugs)
     _heartbeat(run, "Judging all users")
     progress(0, len(checks), "Judging all users")
     started = monotonic()
-    rules, errors = _judge(checks, now)
-    tallies, run.users = evaluation.count()
+    surveyed = evaluation.survey(before)
+    run.users = surveyed.protected
+    rules, errors = _judge(checks, now, surveyed.last)
+    tallies = evaluation.count(surveyed)
     share = (monotonic() - started) / max(1, len(checks))
 
     by_slug = {rule.check.slug: rule for rule in rules}
@@ -260,7 +265,12 @@ def _evaluate(run: Run, on_findings: OnFindings | None, progress: Progress) -> N
         phase = f"{index} of {len(checks)} checks"
         if rule is not None and check.slug not in quiet:
             try:
-                _record(run, rule, tallies, share, phase, on_findings)
+                try:
+                    _record(run, rule, tallies, share, phase, on_findings)
+                except IntegrityError:
+                    # A user was deleted since the pass, which nothing here does: once more, without him.
+                    evaluation.forget_gone()
+                    _record(run, rule, tallies, share, phase, on_findings)
                 done.append(rule)
             except RunLost:
                 raise
@@ -278,31 +288,41 @@ def _evaluate(run: Run, on_findings: OnFindings | None, progress: Progress) -> N
             _heartbeat(run, phase)
         progress(index, len(checks), get(check.slug).title)
 
-    _heartbeat(run, "Storing the verdicts")
-    evaluation.store_words(done)
+    evaluation.store_words(done, lambda: _heartbeat(run, "Storing the verdicts"))
+    run.counted = surveyed.counted(tallies, done)
     _finish(run, failed=len(checks) - len(done), succeeded=len(done))
 
 
-def _judge(checks: Sequence[Check], now: datetime) -> tuple[list[Rule], dict[str, Exception]]:
-    """Judges all users by as many of the checks as can be judged; the rules, and the others' errors by slug."""
+def _counted(run: Run | None = None) -> dict[str, Any]:
+    """What the run before this one counted at its end; empty if it did not end well."""
+    others = Run.objects.exclude(pk=run.pk) if run else Run.objects.all()
+    earlier = others.filter(started_at__isnull=False).order_by("-started_at")
+    return earlier.values_list("counted", flat=True).first() or {}
+
+
+def _judge(checks: Sequence[Check], now: datetime, last: int) -> tuple[list[Rule], dict[str, Exception]]:
+    """Judges all users up to the id ``last`` by as many of the checks as can be judged; the rules, and the
+    others' errors by slug."""
+    excluding = set(active_exclusions(now).values_list("check_ref_id", flat=True).distinct())
     rules: list[Rule] = []
     errors: dict[str, Exception] = {}
     for check in checks:
         try:
-            rules.append(build_rule(check, now))
+            rules.append(build_rule(check, now, excluding=check.pk in excluding))
         except Exception as error:
             log.exception("Check %s has no rule", check.slug)
             errors[check.slug] = error
     try:
-        evaluation.judge(rules)
+        rules = evaluation.with_ordinary(rules)
+        evaluation.judge(rules, last)
     except Exception:
         wrong = evaluation.rejected(rules)
         if not wrong:
             raise
         log.exception("Cannot be judged: %s", ", ".join(wrong))
         errors |= wrong
-        rules = [rule for rule in rules if rule.check.slug not in wrong]
-        evaluation.judge(rules)
+        rules = evaluation.with_ordinary([rule for rule in rules if rule.check.slug not in wrong])
+        evaluation.judge(rules, last)
     return rules, errors
 
 
@@ -363,7 +383,7 @@ def _finish(run: Run, *, failed: int, succeeded: int) -> None:
         run.state = Run.State.PARTIAL if succeeded else Run.State.FAILED
         run.error = f"{failed} of {failed + succeeded} checks failed to run; their results say why."
     run.finished_at, run.settled, run.phase = timezone.now(), True, ""
-    run.save(update_fields=["state", "error", "finished_at", "settled", "phase", "users"])
+    run.save(update_fields=["state", "error", "finished_at", "settled", "phase", "users", "counted"])
 
 
 def _told(error: BaseException) -> str:

@@ -4,14 +4,15 @@ Slots 0 to 30 lie in the first word, 31 to 61 in the second: 62 bits of a signed
 word is ever negative.
 """
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 SLOTS_A_WORD = 31
 WORDS = ("a", "b")
 _EVERY_SLOT = (1 << 2 * SLOTS_A_WORD) - 1
-_LOW_BITS = _EVERY_SLOT // 3
+LOW_BITS = _EVERY_SLOT // 3
 
 
 class Verdict(IntEnum):
@@ -23,27 +24,42 @@ class Verdict(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a check's two bits lie: ``word`` is the index of the word, ``shift`` that of the lower bit."""
+    """Where a check's two bits lie: ``word`` is the index of the word, ``shift`` that of the lower bit.
+
+    ``ordinary`` is what most users get, failing aside. It is stored as 0 and OUT_OF_SCOPE in its stead: a
+    first run need not write the users who are ordinary in every check. FAILS is stored the same always.
+    """
 
     word: int
     shift: int
+    ordinary: Verdict = Verdict.OUT_OF_SCOPE
+
+    @property
+    def slot(self) -> int:
+        return self.word * SLOTS_A_WORD + self.shift // 2
 
     @property
     def mask(self) -> int:
         return 3 << self.shift
 
+    def code(self, verdict: Verdict) -> int:
+        """The two bits that a verdict is stored as."""
+        if verdict == self.ordinary:
+            return 0
+        return self.ordinary if verdict == Verdict.OUT_OF_SCOPE else verdict
+
     def bits(self, verdict: Verdict) -> int:
-        return verdict << self.shift
+        return self.code(verdict) << self.shift
 
 
-def place(slot: int) -> Place:
+def place(slot: int, ordinary: Verdict = Verdict.OUT_OF_SCOPE) -> Place:
     """Raises ``ValueError`` where both words are full."""
     word, index = divmod(slot, SLOTS_A_WORD)
     if word >= len(WORDS):
         raise ValueError(
             f"Slot {slot} does not exist: the verdict words hold {len(WORDS) * SLOTS_A_WORD} checks."
         )
-    return Place(word, 2 * index)
+    return Place(word, 2 * index, ordinary)
 
 
 def mask(places: Iterable[Place], word: int) -> int:
@@ -56,14 +72,13 @@ def complement(bits: int) -> int:
     return _EVERY_SLOT & ~bits
 
 
-def failing(word: int) -> int:
-    """Verdict 1 at each slot whose verdict in ``word`` is FAILS, 0 elsewhere."""
-    return (word >> 1) & ~word & _LOW_BITS
+# slot → how many users have the bits 1, 2 and 3 there; the others have 0.
+Codes = Mapping[int, list[int]]
 
 
 @dataclass(slots=True)
 class Tally:
-    """Counts how many users have which verdict of which check.
+    """Counts which bits the words of users hold.
 
     Words are counted byte by byte (four checks a byte): sixteen additions for a group of users with the
     same words, instead of one for each check.
@@ -71,51 +86,64 @@ class Tally:
 
     bytes_: list[list[int]] = field(default_factory=lambda: [[0] * 256 for _ in range(8 * len(WORDS))])
 
-    def add(self, words: tuple[int, int], users: int) -> None:
+    def add(self, words: Iterable[int], users: int) -> None:
         for index, word in enumerate(words):
             for position in range(8):
                 self.bytes_[8 * index + position][(word >> 8 * position) & 255] += users
 
-    def count(self, at: Place, verdict: Verdict | int) -> int:
-        position, shift = divmod(at.shift, 8)
-        counts = self.bytes_[8 * at.word + position]
-        return sum(users for value, users in enumerate(counts) if (value >> shift) & 3 == verdict)
+    def codes(self) -> Codes:
+        found: dict[int, list[int]] = defaultdict(lambda: [0, 0, 0])
+        for number, counts in enumerate(self.bytes_):
+            word, position = divmod(number, 8)
+            for value, users in enumerate(counts):
+                for index in range(4) if users else ():
+                    if code := (value >> 2 * index) & 3:
+                        found[word * SLOTS_A_WORD + 4 * position + index][code - 1] += users
+        return dict(found)
 
 
 @dataclass(slots=True)
 class Tallies:
-    """The verdicts stored before a run, and what the run changes in them."""
+    """The verdicts on ``users`` users: those stored before a run, and what the run changes in them.
 
-    stored: Tally = field(default_factory=Tally)
-    before: Tally = field(default_factory=Tally)
-    after: Tally = field(default_factory=Tally)
-    began: Tally = field(default_factory=Tally)
-    ended: Tally = field(default_factory=Tally)
+    ``began`` and ``ended``: slot → how many users began or ceased to fail.
+    """
 
-    def add_change(self, old: tuple[int, int], new: tuple[int, int], users: int) -> None:
-        """``users`` users whose words changed from ``old`` to ``new``."""
-        self.before.add(old, users)
-        self.after.add(new, users)
-        was = [failing(word) for word in old]
-        is_ = [failing(word) for word in new]
-        self.began.add((is_[0] & ~was[0], is_[1] & ~was[1]), users)
-        self.ended.add((was[0] & ~is_[0], was[1] & ~is_[1]), users)
+    users: int
+    stored: Codes
+    change: Codes = field(default_factory=dict)
+    began: Mapping[int, int] = field(default_factory=dict)
+    ended: Mapping[int, int] = field(default_factory=dict)
 
     def now(self, at: Place, verdict: Verdict) -> int:
         """How many users have that verdict once the changes are made."""
-        return max(0, sum(sign * tally.count(at, verdict) for sign, tally in self._signed()))
-
-    def _signed(self) -> tuple[tuple[int, Tally], ...]:
-        return (1, self.stored), (-1, self.before), (1, self.after)
+        counts = self._codes(at.slot)
+        code = at.code(verdict)
+        # Never less than nobody, though users be deleted while they are judged.
+        return max(0, counts[code - 1] if code else self.users - sum(counts))
 
     def evaluated(self, at: Place) -> int:
-        return sum(self.now(at, verdict) for verdict in (Verdict.PASSES, Verdict.FAILS, Verdict.UNKNOWN))
+        return self.users - self.now(at, Verdict.OUT_OF_SCOPE)
 
     def newly_failing(self, at: Place) -> int:
-        return self.began.count(at, 1)
+        return self.began.get(at.slot, 0)
 
     def no_longer_failing(self, at: Place) -> int:
-        return self.ended.count(at, 1)
+        return self.ended.get(at.slot, 0)
 
     def findings_change(self, at: Place) -> bool:
         return bool(self.newly_failing(at) or self.no_longer_failing(at))
+
+    def after(self, written: Collection[int]) -> Codes:
+        """What is stored once the changes at these slots are written."""
+        return {
+            slot: self._codes(slot) if slot in written else self.stored[slot]
+            for slot in {*self.stored, *written}
+        }
+
+    def _codes(self, slot: int) -> list[int]:
+        before, more = self.stored.get(slot, _NONE), self.change.get(slot, _NONE)
+        return [one + other for one, other in zip(before, more, strict=True)]
+
+
+_NONE = [0, 0, 0]

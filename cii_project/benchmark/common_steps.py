@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.db import connection, transaction
 
 from checks.accounts import import_accounts
-from checks.models import Account, Source, User
+from checks.models import Account, Forward, Source, User
 from cii_project.benchmark import data
 from cii_project.benchmark.measuring import measured
 from cii_project.benchmark.steps import step
@@ -48,47 +48,48 @@ def load(users: int, seed: int, now: str, version: int = 0, every: int = 1) -> d
 
 @step
 def multiply(users: int) -> dict[str, Any]:
-    """Copy the users and their accounts until there are so many: an import of all would take minutes.
+    """Copy the users, their accounts and forwards until there are so many: an import of all would take minutes.
 
     The copies have their original's manager and owner.
     """
     with connection.cursor() as cursor:
         while (have := User.objects.count()) < users:
-            _, span = _ends(cursor, "checks_user")
-            _, accounts = _ends(cursor, "checks_account")
+            shifts = {"user_id": _last(cursor, "checks_user"), "account_id": _last(cursor, "checks_account")}
+            some = f"<= {users - have}" if users < 2 * have else "IS NOT NULL"
+            own = f"account_id IN (SELECT id FROM checks_account WHERE user_id {some})"  # noqa: S608
             with transaction.atomic():
-                limit = f"WHERE id <= {users - have}" if users < 2 * have else "WHERE true"
-                _copy(cursor, User, span, span, limit)
-                _copy(cursor, Account, accounts, span, limit.replace("id <=", "user_id <="))
+                _copy(cursor, Forward, shifts, own)
+                _copy(cursor, Account, shifts, f"user_id {some}")
+                _copy(cursor, User, shifts, f"id {some}")
         if connection.vendor == "postgresql":
-            for table in ("checks_user", "checks_account"):
+            for table in ("checks_user", "checks_account", "checks_forward"):
                 sequence = f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), MAX(id)) FROM {table}"  # noqa: S608
                 cursor.execute(sequence)
     return {"users": User.objects.count(), "accounts": Account.objects.count()}
 
 
-def _ends(cursor: Any, table: str) -> tuple[int, int]:
-    cursor.execute(f"SELECT MIN(id), MAX(id) FROM {table}")  # noqa: S608
-    first, last = cursor.fetchone()
-    return int(first), int(last)
+def _last(cursor: Any, table: str) -> int:
+    cursor.execute(f"SELECT COALESCE(MAX(id), 0) FROM {table}")  # noqa: S608
+    return int(cursor.fetchone()[0])
 
 
-def _copy(cursor: Any, model: Any, shift: int, users: int, where: str) -> None:
+def _copy(cursor: Any, model: Any, shifts: dict[str, int], where: str) -> None:
     columns = [field.column for field in model._meta.concrete_fields]
+    table = model._meta.db_table
+    own = _last(cursor, table)
 
     def value(column: str) -> str:
         if column == "id":
-            return f"id + {shift}"
-        if column == "user_id":
-            return f"user_id + {users}"
+            return f"id + {own}"
+        if column in shifts:
+            return f"{column} + {shifts[column]}"
         if column in _SUFFIXED:
-            return f"CASE WHEN {column} = '' THEN '' ELSE {column} || '.{users}' END"
+            return f"CASE WHEN {column} = '' THEN '' ELSE {column} || '.{shifts['user_id']}' END"
         return f'"{column}"'
 
     quoted = ", ".join(f'"{column}"' for column in columns)
     values = ", ".join(value(column) for column in columns)
-    table = model._meta.db_table
-    cursor.execute(f"INSERT INTO {table} ({quoted}) SELECT {values} FROM {table} {where}")  # noqa: S608
+    cursor.execute(f"INSERT INTO {table} ({quoted}) SELECT {values} FROM {table} WHERE {where}")  # noqa: S608
 
 
 @step

@@ -1,4 +1,4 @@
-"""Steps of ``evaluate``: a run of the product, a run of the floor, what stands in the findings."""
+"""Steps of ``evaluate``: a run of the product, a run of each floor, what stands in the findings."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,8 +27,13 @@ def run_product(repeats: int = 1) -> dict[str, Any]:
 
 
 @step
-def run_floor(repeats: int = 1) -> dict[str, Any]:
-    return {**_quickest(lambda: floor_rules.run(timezone.now()), repeats), **_found()}
+def run_one_pass(repeats: int = 1) -> dict[str, Any]:
+    return {**_quickest(lambda: floor_rules.one_pass(timezone.now()), repeats), **_found()}
+
+
+@step
+def run_obvious(repeats: int = 1) -> dict[str, Any]:
+    return {**_quickest(lambda: floor_rules.obvious(timezone.now()), repeats), **_found()}
 
 
 def _quickest(action: Callable[[], None], repeats: int) -> Measured:

@@ -1,7 +1,9 @@
-"""The floor of ``evaluate``: the thirty rules by hand, as one pass over the users with one bit a rule.
+"""The floors of ``evaluate``: the thirty rules by hand, on the product's own tables.
 
-What somebody would write who knows both databases and has only these rules: no settings, no scope, no third
-value, no counts. It reads and writes the product's own tables, ``verdict_a`` holding the bits of the last time.
+:func:`obvious` asks each rule by itself, an ``INSERT … SELECT`` of who fails and has no open finding and an
+``UPDATE`` of who has one and no longer fails. :func:`one_pass` is what somebody would write who knows both
+databases: all rules at once, one bit a rule, ``verdict_a`` holding the bits of the last time. Neither knows of
+settings, scope or a third value, and neither counts.
 """
 
 # ruff: noqa: S608  the statements are put together from our own texts
@@ -10,6 +12,7 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 from checks.models import Check
 
@@ -61,19 +64,38 @@ RULES = {
 }
 
 
-def run(now: datetime) -> None:
+def obvious(now: datetime) -> None:
+    """Rule by rule: open findings for who fails and has none, resolve those of who no longer fails."""
+    ids, cuts = _ids(), _cuts(now)
+    moment, run_id = _time(now), f"'{uuid4().hex}'"
+    with transaction.atomic(), connection.cursor() as cursor:
+        _prepare(cursor)
+        for slug, rule in RULES.items():
+            fails = f"protected AND ({rule.format(**cuts)})"
+            mine = f"f.check_id = {ids[slug]} AND f.resolved_at IS NULL"
+            cursor.execute(
+                "INSERT INTO checks_finding (check_id, user_id, opened_at, opened_run_id, resolution) "
+                f"SELECT {ids[slug]}, checks_user.id, {moment}, {run_id}, '' FROM checks_user WHERE {fails} AND "
+                f"NOT EXISTS (SELECT 1 FROM checks_finding f WHERE {mine} AND f.user_id = checks_user.id)"
+            )
+            cursor.execute(
+                f"UPDATE checks_finding AS f SET resolved_at = {moment}, resolved_run_id = {run_id}, "
+                f"resolution = 'cured' WHERE {mine} AND NOT EXISTS "
+                f"(SELECT 1 FROM checks_user WHERE checks_user.id = f.user_id AND {fails})"
+            )
+
+
+def one_pass(now: datetime) -> None:
     """Open the findings of who began to fail, resolve those of who ceased to, remember the bits."""
-    ids = dict(Check.objects.values_list("slug", "id"))
+    ids, cuts = _ids(), _cuts(now)
     bits = {slug: 1 << place for place, slug in enumerate(RULES)}
-    cuts = {f"d{days}": _time(now - timedelta(days=days)) for days in (0, 1, 7, 14, 30, 180, 365)}
     mask = " + ".join(
         f"CASE WHEN {rule.format(**cuts)} THEN {bits[slug]} ELSE 0 END" for slug, rule in RULES.items()
     )
     checks = " UNION ALL ".join(f"SELECT {ids[slug]} AS id, {bit} AS bit" for slug, bit in bits.items())
     moment, run_id = _time(now), f"'{uuid4().hex}'"
     with transaction.atomic(), connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute("SET LOCAL jit = off")
+        _prepare(cursor)
         cursor.execute(
             "CREATE TEMPORARY TABLE floor_changed AS SELECT id AS user_id, old, new FROM ("
             f"SELECT id, verdict_a AS old, CASE WHEN protected THEN {mask} ELSE 0 END AS new FROM checks_user "
@@ -96,6 +118,20 @@ def run(now: datetime) -> None:
         )
         cursor.execute("DROP TABLE floor_check")
         cursor.execute("DROP TABLE floor_changed")
+
+
+def _ids() -> dict[str, int]:
+    return dict(Check.objects.values_list("slug", "id"))
+
+
+def _cuts(now: datetime) -> dict[str, str]:
+    """The moments that the rules name: ``d14`` is fourteen days ago."""
+    return {f"d{days}": _time(now - timedelta(days=days)) for days in (0, 1, 7, 14, 30, 180, 365)}
+
+
+def _prepare(cursor: CursorWrapper) -> None:
+    if connection.vendor == "postgresql":
+        cursor.execute("SET LOCAL jit = off")
 
 
 def _time(moment: datetime) -> str:

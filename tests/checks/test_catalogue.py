@@ -24,7 +24,8 @@ def verdict(slug: str, user: User, **settings: Any) -> Verdict:
     check.settings = settings
     rule = build_rule(check, NOW)
     words = User.objects.filter(pk=user.pk).values_list(*verdict_words([rule])).get()
-    return Verdict((words[rule.place.word] >> rule.place.shift) & 3)
+    bits = words[rule.place.word] & rule.place.mask
+    return next(answer for answer in Verdict if rule.place.bits(answer) == bits)
 
 
 N, MORE = days_ago, lambda days: days_ago(days) - MICROSECOND

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from checks.accounts import import_accounts
 from checks.catalogue import CATALOGUE
 from checks.models import Account, Check, CheckResult, Finding, Run, Source, User
+from checks.rules import place_of
 from checks.services import run_checks, sync_catalogue
-from checks.verdicts import Verdict, place
+from checks.verdicts import Verdict
 from tests.checks.reference import Person, Seen, judge
 
 SOURCES = {"okta": "identity", "entra": "identity", "hr": "hr"}
@@ -192,12 +193,12 @@ ANSWERS = {
 
 def judged_by_the_database() -> dict[tuple[str, str], str]:
     """check, user → answer, from the stored verdicts."""
-    checks = Check.objects.all()
+    places = {check.slug: place_of(check) for check in Check.objects.all()}
     answers = {}
     for name, *words in User.objects.values_list("name", "verdict_a", "verdict_b"):
-        for check in checks:
-            at = place(check.slot)
-            answers[check.slug, name] = ANSWERS[Verdict((words[at.word] >> at.shift) & 3)]
+        for slug, at in places.items():
+            bits = words[at.word] & at.mask
+            answers[slug, name] = next(ANSWERS[verdict] for verdict in Verdict if at.bits(verdict) == bits)
     return answers
 
 

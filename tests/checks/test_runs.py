@@ -122,7 +122,7 @@ def test_the_phase_and_the_heartbeat_move_with_the_checks():
 
 @pytest.mark.parametrize("end", [RuntimeError("out of disk"), KeyboardInterrupt()])
 def test_a_run_that_cannot_go_on_is_not_left_live(monkeypatch, end):
-    def stop() -> None:
+    def stop(*arguments: Any) -> None:
         raise end
 
     monkeypatch.setattr("checks.evaluation.count", stop)
