@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from django.db import connection
-from django.db.models import Model, QuerySet
+from django.db.models import Model, QuerySet, Value
+from django.db.models.functions import Concat
 
 from checks.indexes import LAST, Folded, PatternOrder, begins
 from checks.models import Account, User
@@ -41,10 +42,17 @@ class Called:
         ``user``: the path to the user, such as ``user__``."""
         if not self.text:
             return [found]
-        keyed: Any = found.annotate(name_key=Folded(f"{user}name"))
-        if not self.many:
-            return [keyed.filter(**{f"{user}id__in": self.ids})]
-        return [keyed.filter(**{f"{user}id__in": self.others}), keyed.filter(begins("name_key", self.text))]
+        ids = self.others if self.many else self.ids
+        # The few by their ids, sorted: an index that has the order already would lead through all to find them.
+        few = found.model._default_manager.filter(
+            pk__in=list(found.filter(**{f"{user}id__in": ids}).values_list("pk", flat=True))
+        )
+        unserved = Folded(Concat(f"{user}name", Value("")))
+        parts: list[Any] = [few.annotate(name_key=unserved)]
+        if self.many:
+            keyed: Any = found.annotate(name_key=Folded(f"{user}name"))
+            parts.append(keyed.filter(begins("name_key", self.text)))
+        return parts
 
 
 def called(text: str) -> Called:

@@ -119,13 +119,14 @@ def test_a_search_seeks_its_text_in_an_index_whether_few_or_many_begin_so(monkey
         monkeypatch.setattr(searching, "MOST", most)
         for text in ("4", "person 1999", "LOGIN", "no such name"):
             with CaptureQueriesContext(connection) as asked:
-                users = called(text).parts(matching(Filters()))
+                search = called(text)
                 accounts_called(text)
             for query in asked.captured_queries:
                 condition, plan = query["sql"].partition("WHERE")[2], explained(query["sql"])
                 (index,) = {index for words, index in SEARCH if words in condition}
                 assert re.search(rf"{index}\b.*\n *Index Cond", plan), plan
-            found = open_findings(check, FailingFilters(), called(text))
+            users = search.parts(matching(Filters()))
+            found = open_findings(check, FailingFilters(), search)
             pages = [part.order_by("name_key", "id")[:51] for part in users]
             pages += [part.select_related("user").order_by("-id")[:51] for part in found]
             assert [plan for page in pages if whole(plan := page.explain())] == []
