@@ -173,9 +173,10 @@ class Detail(Page):
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
         integration = self.one(pk)
-        since = timezone.now() - timedelta(days=HEALTH_DAYS - 1)
+        today = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+        since = today - timedelta(days=HEALTH_DAYS - 1)
         days = (
-            Delivery.objects.filter(integration=integration, created_at__date__gte=since.date())
+            Delivery.objects.filter(integration=integration, created_at__gte=since)
             .order_by()
             .annotate(day=TruncDate("created_at"))
             .values_list("day", "state")
