@@ -40,7 +40,8 @@
   document.addEventListener("toast", (event) => toast(event.detail));
   document.addEventListener("close-dialog", closeDialog);
 
-  document.addEventListener("htmx:afterSwap", (event) => {
+  // Not before htmx knows the new form: a quick Enter would send it as a page of its own.
+  document.addEventListener("htmx:afterSettle", (event) => {
     const left = event.detail.xhr.getResponseHeader("HX-Reswap") === "none";
     if (event.detail.target.id !== "c-dialog-body" || left) return;
     const dialog = byId("c-dialog");

@@ -152,7 +152,7 @@ def test_two_hosts_share_the_work_and_send_each_event_once(net, receiver, start,
 
 
 def _rate_of(receiver: Receiver, count: int, addresses: set[str]) -> float:
-    """Events a second; each arrives exactly once, and every host delivers at least a quarter."""
+    """Events a second; each arrives exactly once, and every host delivers at least an eighth: how they share is chance."""
     ids = arm(receiver, count)
     until(settled)
     requests = sent(receiver, ids)
@@ -160,7 +160,7 @@ def _rate_of(receiver: Receiver, count: int, addresses: set[str]) -> float:
     shares = Counter(request.peer for request in requests)
     assert set(shares) == addresses
     if len(addresses) > 1:
-        assert min(shares.values()) >= count / 4
+        assert min(shares.values()) >= count / 8
     return rate(requests)
 
 
