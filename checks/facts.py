@@ -206,15 +206,6 @@ def refresh_users(user_ids: Iterable[int]) -> None:
             refresh(TOUCHED)
 
 
-def refresh_all() -> None:
-    """Derive the facts of all users anew; writes only what differs."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        dialect.lock_accounts(cursor)
-        with dialect.temporary(cursor, TOUCHED, TOUCHED_DEFINITION):
-            cursor.execute(f"INSERT INTO {TOUCHED} SELECT id FROM checks_user ORDER BY id")
-            refresh(TOUCHED)
-
-
 def refresh(touched: str) -> None:
     """Derive the facts of the users in the temporary table ``touched`` (``user_id``), which grows by
     those who depend on them: who names one of them as manager or owner. Whose accounts bear an id that

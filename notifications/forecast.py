@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from checks.models import Check, Finding, User
 from checks.rules import build_rule, failing_users
-from notifications import choosing, composing, planning, quiet
+from notifications import choosing, composing, lists, planning, quiet
 from notifications.models import Audience, Cadence, Configuration, Subscription
 
 
@@ -41,9 +41,7 @@ def forecast(slugs: Sequence[str] = (), *, now: datetime | None = None) -> list[
     expected: list[Expected] = []
     for one in found.order_by("integration__name", "audience", "check_ref__slug"):
         expected += _of(one, now, hours)
-    return _together(
-        expected, {one.integration.name for one in found if planning.one_message(one.integration)}
-    )
+    return _together(expected, {one.integration.name for one in found if lists.one_message(one.integration)})
 
 
 def newly_failing(check: Check, now: datetime) -> Iterable[User]:
@@ -71,7 +69,7 @@ def _person(one: Subscription, user: User, when: str) -> Expected:
     skipped = ""
     if recipient is None:
         skipped = f"The manager of {user.name} is unknown."
-    elif planning.one_message(one.integration) and not recipient.email:
+    elif lists.one_message(one.integration) and not recipient.email:
         skipped = f"{recipient.login} has no e-mail address to be found by."
     login = recipient.login if recipient else ""
     return Expected(

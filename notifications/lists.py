@@ -9,6 +9,8 @@ from uuid import uuid4
 
 from django.db import transaction
 
+from integrations import targets as kinds
+from integrations.models import Integration
 from notifications import bulk, composing, payloads, rows
 from notifications.composing import Destination, Occasion
 from notifications.models import Delivery
@@ -59,9 +61,14 @@ class _TooLarge(Exception):
         self.users = users
 
 
+def one_message(integration: Integration) -> bool:
+    """Whether one message of this target speaks of many: chats and mails do, the contract does not."""
+    return bool(getattr(kinds.KINDS.get(integration.kind), "one_message", False))
+
+
 def insert(on: Occasion, to: Destination, spool: Spool) -> int:
     """The deliveries of one target; how many."""
-    if getattr(to.kind, "one_message", False):
+    if one_message(to.integration):
         return bulk.insert(Delivery, rows.COLUMNS, [_one_message(on, to, spool)])
     return _insert_batches(on, to, spool)
 

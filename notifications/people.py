@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 from django.db.models import F, Max, Q, QuerySet
 
 from checks.models import Check, Finding
-from notifications import bulk, choosing, composing, letters, payloads, planning, rows
+from notifications import bulk, choosing, composing, letters, lists, payloads, planning, rows
 from notifications.composing import Destination, Occasion
 from notifications.letters import Stage
 from notifications.models import Audience, Configuration, Delivery, Event
@@ -103,7 +103,7 @@ class _Drafting:
     def __post_init__(self) -> None:
         first = self.together[0].subscription
         self.integration, self.audience = first.integration, first.audience
-        self.many = planning.one_message(self.integration)
+        self.many = lists.one_message(self.integration)
         self.rounds = {each.subscription.check_ref_id: each for each in self.together}
         self.key = "user_id" if self.audience == Audience.USER else "user__manager_id"
         self.zone = ZoneInfo(Configuration.load().run_zone)

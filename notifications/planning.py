@@ -21,7 +21,6 @@ from django.utils import timezone
 
 from checks import dialect, explanations, light
 from checks.models import Check, CheckResult, Finding, Run, User
-from integrations import targets as kinds
 from integrations.models import Integration
 from notifications import bulk, choosing, composing, lists, payloads, rows
 from notifications.composing import Occasion
@@ -56,12 +55,7 @@ def told_in_run(subscription: Subscription) -> bool:
     """
     if subscription.cadence != Cadence.IMMEDIATELY or subscription.after_days:
         return False
-    return subscription.audience == Audience.LIST or not one_message(subscription.integration)
-
-
-def one_message(integration: Integration) -> bool:
-    """Whether one message of this target speaks of many: chats and mails do, the contract does not."""
-    return bool(getattr(kinds.KINDS.get(integration.kind), "one_message", False))
+    return subscription.audience == Audience.LIST or not lists.one_message(subscription.integration)
 
 
 def plan(run: Run, check: Check, result: CheckResult | None = None) -> int:

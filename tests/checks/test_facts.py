@@ -431,14 +431,14 @@ def test_refreshing_all_after_an_import_changes_nothing() -> None:
     rows = [{"login": f"u{i}", "manager": f"u{i // 2}", "mfa_factors": "sms:+1"} for i in range(7)]
     load(rows)
     before = list(User.objects.order_by("pk").values())
-    facts.refresh_all()
+    facts.refresh_users(User.objects.values_list("pk", flat=True))
     assert list(User.objects.order_by("pk").values()) == before
 
 
 def test_refreshing_all_mends_facts_that_were_lost() -> None:
     user = user_of({"a": {"status": "active", "mfa_factors": "sms"}})
     User.objects.update(enabled=None, has_mfa=False, name="?", weak_mfa_since=None)
-    facts.refresh_all()
+    facts.refresh_users(User.objects.values_list("pk", flat=True))
     mended = User.objects.values().get()
     assert mended == {**mended, "enabled": True, "has_mfa": True, "name": user.name, "weak_mfa_since": ALWAYS}
 
