@@ -63,7 +63,7 @@ def _execute_many(
         for row in rows:
             values = [adapt(value) for value in row]
             for index in jsons:
-                values[index] = _as_json(row[index])
+                values[index] = None if row[index] is None else _as_json(row[index])
             count += 1
             yield values
 

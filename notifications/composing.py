@@ -326,7 +326,7 @@ def letter_body(
     problem: str = "",
 ) -> Made:
     """One message about several things, as a kind for chats or mails takes it; never the contract's JSON."""
-    said = letters.letter(recipient.display_name or recipient.login, recipient.kind, items)
+    said = letters.letter(recipient.display_name or recipient.login, items)
     logins = list(dict.fromkeys(item.login for item in items))
     event = payloads.direct_message(
         on.tenant,

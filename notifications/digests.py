@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from checks.models import Finding
 from notifications import people, planning
+from notifications.lists import one_message
 from notifications.models import Audience, Event, Subscription
 from notifications.planning import Telling
 from notifications.rounds import Round, due, last_ended
@@ -39,7 +40,9 @@ def plan_due(now: datetime | None = None) -> int:
 
 
 def _channel(each: Round) -> tuple[int, str]:
-    return each.subscription.integration_id, each.subscription.audience
+    """What goes together: a chat or mail tells a person all at once, as a user and as a manager."""
+    one = each.subscription
+    return one.integration_id, "" if one_message(one.integration) else one.audience
 
 
 def _guarded(tell: Callable[[], int], subscription: Subscription) -> int:
@@ -72,7 +75,7 @@ def _event(origin: str, one: Subscription, findings: QuerySet[Finding], each: Ro
 
 # --- People -----------------------------------------------------------------------------------------
 def tell_people(together: Sequence[Round], now: datetime) -> int:
-    """One message a person for all rounds of one target and audience."""
+    """The messages of all rounds that go together: of one target, and of a webhook of one audience."""
     # The draft is read and rendered before anything is locked.
     with people.drafted(together, now) as draft, transaction.atomic():
         if not all(each.claim() for each in together):

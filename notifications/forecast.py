@@ -17,12 +17,13 @@ from notifications.models import Audience, Cadence, Configuration, Subscription
 class Expected:
     """One event (of a list, in as many batches as it takes) or one person's message.
 
+    ``audiences`` has ``list``, or in which roles a person is told: ``user``, ``manager`` or both.
     ``recipient`` is empty for a list. ``skipped`` says why nobody would be written to; ``left_out`` counts
     the users outside the filter.
     """
 
     target: str
-    audience: str
+    audiences: tuple[str, ...]
     recipient: str
     checks: tuple[str, ...]
     users: tuple[str, ...]
@@ -32,7 +33,7 @@ class Expected:
 
 
 def forecast(slugs: Sequence[str] = (), *, now: datetime | None = None) -> list[Expected]:
-    """By target and audience; people by name. Digests: what this run would add to them."""
+    """By target; people by name. Digests: what this run would add to them."""
     now = now or timezone.now()
     found = Subscription.objects.filter(check_ref__enabled=True).select_related("check_ref", "integration")
     if slugs:
@@ -56,7 +57,7 @@ def _of(one: Subscription, now: datetime, hours: Configuration) -> list[Expected
     new = list(newly_failing(check, now))
     told = [user for user in new if choosing.admits(one.filter, check, user)]
     when = _when(one, now, hours)
-    common = (one.integration.name, one.audience)
+    common = (one.integration.name, (one.audience,))
     if one.audience == Audience.LIST:
         names, left_out = tuple(user.name for user in told), len(new) - len(told)
         reason = planning.left_out_reason(one.filter, check) if left_out and not told else ""
@@ -73,7 +74,7 @@ def _person(one: Subscription, user: User, when: str) -> Expected:
         skipped = f"{recipient.login} has no e-mail address to be found by."
     login = recipient.login if recipient else ""
     return Expected(
-        one.integration.name, one.audience, login, (one.check_ref.slug,), (user.name,), when, skipped
+        one.integration.name, (one.audience,), login, (one.check_ref.slug,), (user.name,), when, skipped
     )
 
 
@@ -89,18 +90,18 @@ def _when(one: Subscription, now: datetime, hours: Configuration) -> str:
 
 
 def _together(expected: Sequence[Expected], many: set[str]) -> list[Expected]:
-    """One row a person and channel where one message speaks of many."""
+    """One row a person and target where one message speaks of many."""
     made: dict[tuple[str, ...], Expected] = {}
     for number, each in enumerate(expected):
         joined = each.recipient and not each.skipped and each.target in many
-        key = (each.target, each.audience, each.recipient, each.when) if joined else (str(number),)
+        key = (each.target, each.recipient, each.when) if joined else (str(number),)
         before = made.get(key)
         if before is None:
             made[key] = each
             continue
         made[key] = Expected(
             each.target,
-            each.audience,
+            tuple(sorted({*before.audiences, *each.audiences}, reverse=True)),
             each.recipient,
             tuple(dict.fromkeys((*before.checks, *each.checks))),
             tuple(dict.fromkeys((*before.users, *each.users))),

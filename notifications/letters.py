@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
+Role = Literal["user", "manager"]
 Stage = Literal["new", "reminder", "over"]
 SEVERITIES = ("critical", "high", "medium", "low")
 # What a chat shows of one message; who is beyond that is counted.
@@ -14,8 +15,10 @@ MOST_LOGINS = 10
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One finding as the letter tells it. ``custom`` is the check's customised message, where there is one."""
+    """One finding as the letter tells it, to the user or to the user's manager. ``custom`` is the check's
+    customised message, where there is one."""
 
+    role: Role
     stage: Stage
     title: str
     severity: str
@@ -30,18 +33,19 @@ class Letter:
     text: str
 
 
-def letter(name: str, kind: str, items: Sequence[Item]) -> Letter:
-    """``name`` is the recipient's, ``kind`` is ``user`` or ``manager``; ``items`` are at least one."""
+def letter(name: str, items: Sequence[Item]) -> Letter:
+    """``name`` is the recipient's; ``items`` are at least one, of one role or of both."""
     parts = [f"Hello {name},"]
     left = MOST_CHARACTERS - len(parts[0])
     cut = 0
-    for stage, intro in _INTROS[kind]:
-        mine = [item for item in items if item.stage == stage]
+    for (stage, role), intro in _INTROS.items():
+        mine = [item for item in items if (item.stage, item.role) == (stage, role)]
         if not mine:
             continue
-        parts.append(intro.format(login=mine[0].login))
+        first = len(parts) == 1
+        parts.append((intro if first else intro.capitalize()).format(login=mine[0].login))
         left -= len(parts[-1])
-        for block, things in _blocks(mine, kind):
+        for block, things in _blocks(mine):
             if cut or len(block) > left:
                 cut += things
                 continue
@@ -57,17 +61,16 @@ def worst(items: Sequence[Item]) -> str:
     return min((item.severity for item in items), key=SEVERITIES.index)
 
 
-_INTROS = {
-    "user": (
-        ("new", "your account {login} fails:"),
-        ("reminder", "Still failing, as we wrote before:"),
-        ("over", "No longer failing:"),
-    ),
-    "manager": (
-        ("new", "of the accounts that you are the manager of, these fail:"),
-        ("reminder", "Still failing, as we wrote before:"),
-        ("over", "No longer failing:"),
-    ),
+_INTROS: dict[tuple[Stage, Role], str] = {
+    ("new", "user"): "your account {login} fails:",
+    ("new", "manager"): "of the accounts that you are the manager of, these fail:",
+    ("reminder", "user"): "your account {login} still fails, as we wrote before:",
+    (
+        "reminder",
+        "manager",
+    ): "of the accounts that you are the manager of, these still fail, as we wrote before:",
+    ("over", "user"): "your account {login} no longer fails:",
+    ("over", "manager"): "of the accounts that you are the manager of, these no longer fail:",
 }
 
 
@@ -80,7 +83,7 @@ def _title(items: Sequence[Item]) -> str:
     return f"Reminder: {said}" if "new" not in stages else said
 
 
-def _blocks(items: Sequence[Item], kind: str) -> list[tuple[str, int]]:
+def _blocks(items: Sequence[Item]) -> list[tuple[str, int]]:
     """A block a check, the worst first, with the number of items in it; a customised message is one."""
     ordered = sorted(items, key=lambda item: (SEVERITIES.index(item.severity), item.title))
     blocks = []
@@ -89,15 +92,15 @@ def _blocks(items: Sequence[Item], kind: str) -> list[tuple[str, int]]:
         blocks += [(item.custom, 1) for item in mine if item.custom and item.stage != "over"]
         plain = [item for item in mine if not item.custom or item.stage == "over"]
         if plain:
-            blocks.append((_block(plain, kind), len(plain)))
+            blocks.append((_block(plain), len(plain)))
     return blocks
 
 
-def _block(items: Sequence[Item], kind: str) -> str:
+def _block(items: Sequence[Item]) -> str:
     first = items[0]
     over = first.stage == "over"
     head = first.title if over else f"{first.title} ({first.severity})"
-    if kind == "manager":
+    if first.role == "manager":
         logins = [item.login for item in items[:MOST_LOGINS]]
         more = f" and {len(items) - MOST_LOGINS:,} more" if len(items) > MOST_LOGINS else ""
         head = f"{head}: {', '.join(logins)}{more}"

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from integrations import targets as kinds
 from integrations.models import Integration
-from notifications import bulk, composing, payloads, rows
+from notifications import bulk, composing, mentions, payloads, rows
 from notifications.composing import Destination, Occasion
 from notifications.models import Delivery
 from notifications.moulds import Item, ListMould
@@ -29,9 +29,12 @@ class Spool:
         self.file = file
         self.sizes = array("L")  # what each user adds to a body of the contract
         self.logins = array("L")  # characters of the login as JSON
+        self.findings = array("Q")
         self.offsets = array("Q", [0])
 
-    def add(self, items: Sequence[Item]) -> None:
+    def add(self, items: Sequence[Item], findings: Sequence[int]) -> None:
+        """``findings``: the id of each item's."""
+        self.findings.extend(findings)
         for item in items:
             line = item.json.encode()
             self.sizes.append(len(line) + len(item.login.encode()) + 2)  # with a comma each
@@ -77,7 +80,7 @@ def _one_message(on: Occasion, to: Destination, spool: Spool) -> Row:
     """One message about all: it names as many as fit, and counts the others."""
     total = len(spool.sizes)
     users, batch = range(min(total, MOST_NAMED)), payloads.Batch(1, 1, total)
-    values: dict[str, Any] = {"id": uuid4(), "users": total}
+    values: dict[str, Any] = {"id": uuid4(), "users": total, "about": mentions.of(spool.findings)}
     while True:
         try:
             made = composing.list_body(on, to, values["id"], spool.read(users), batch)
@@ -124,7 +127,13 @@ def _bytes_without_users(on: Occasion, to: Destination, batch: payloads.Batch) -
 def _batch_rows(on: Occasion, to: Destination, spool: Spool, ranges: Sequence[range]) -> Iterator[Row]:
     mould = ListMould(on, to)
     for index, users in enumerate(ranges, start=1):
-        values: dict[str, Any] = {"id": uuid4(), "batch": index, "batches": len(ranges), "users": len(users)}
+        values: dict[str, Any] = {
+            "id": uuid4(),
+            "batch": index,
+            "batches": len(ranges),
+            "users": len(users),
+            "about": mentions.of(spool.findings[users.start : users.stop]),
+        }
         batch = payloads.Batch(index, len(ranges), len(spool.sizes))
         try:
             if mould.fits:

@@ -175,8 +175,13 @@ class Event(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     origin = models.CharField(max_length=16, choices=Origin.choices, default=Origin.RUN)
     run = models.ForeignKey(Run, null=True, on_delete=models.PROTECT, related_name="events")
-    check_ref = models.ForeignKey(
-        Check, null=True, on_delete=models.CASCADE, related_name="events", db_column="check_id"
+    check_ref = models.ForeignKey(  # begins an index below
+        Check,
+        null=True,
+        on_delete=models.CASCADE,
+        related_name="events",
+        db_column="check_id",
+        db_index=False,
     )
     users = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField()
@@ -186,6 +191,7 @@ class Event(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
+        indexes = [models.Index(fields=["check_ref", "created_at"])]
         constraints = [
             models.UniqueConstraint(
                 fields=["run", "check_ref", "origin"],
@@ -228,6 +234,9 @@ class Delivery(models.Model):
     )
     finding = models.ForeignKey(
         Finding, null=True, on_delete=models.SET_NULL, related_name="+", help_text="of a direct message"
+    )
+    about = models.JSONField(
+        null=True, editable=False, help_text="the findings that a message of many speaks of (mentions.py)"
     )
     body = models.BinaryField(
         null=True, editable=False, help_text="the bytes of every attempt; empty after retention"

@@ -169,7 +169,7 @@ def _fill_group(
         for chunk in _chunks(findings, managers=managers):
             items = [Item.of(detail) for detail in details_of(on, check, chunk, now)]
             first = len(spool.sizes) + 1
-            spool.add(items)
+            spool.add(items, [finding.id for finding in chunk])
             if direct:
                 made = list(_direct_rows(direct, chunk, items, first, total))
                 count += bulk.insert(Delivery, rows.COLUMNS, made)

@@ -57,9 +57,9 @@ def sink() -> Iterator[RunningSink]:
 
 
 @contextmanager
-def cluster(scratch: Scratch, url: str, log: Path) -> Iterator[int]:
-    """``manage.py qcluster`` with the product's settings, two workers for sending; its process id."""
-    environment = scratch.environment(url, WORKERS=str(WORKERS + 1), LOG_LEVEL="INFO")
+def cluster(scratch: Scratch, url: str, log: Path, workers: int = WORKERS) -> Iterator[int]:
+    """``manage.py qcluster`` with the product's settings, so many workers for sending; its process id."""
+    environment = scratch.environment(url, WORKERS=str(workers + 1), LOG_LEVEL="INFO")
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "manage.py", "qcluster"],
@@ -71,7 +71,7 @@ def cluster(scratch: Scratch, url: str, log: Path) -> Iterator[int]:
             start_new_session=True,
         )
     try:
-        _wait_until_ready(process, log)
+        _wait_until_ready(process, log, workers)
         yield process.pid
     finally:
         process.send_signal(signal.SIGTERM)
@@ -82,9 +82,9 @@ def cluster(scratch: Scratch, url: str, log: Path) -> Iterator[int]:
             process.wait()
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", log: Path) -> None:
+def _wait_until_ready(process: "subprocess.Popen[bytes]", log: Path, workers: int) -> None:
     end = time.monotonic() + START_SECONDS
-    while log.read_text(errors="replace").count("ready for work") < WORKERS + 1:
+    while log.read_text(errors="replace").count("ready for work") < workers + 1:
         if process.poll() is not None or time.monotonic() > end:
             raise StepFailed(f"The cluster did not start:\n{log.read_text(errors='replace')[-2000:]}")
         time.sleep(0.1)
@@ -102,7 +102,10 @@ def deliver(scratch: Scratch, messages: int, seed: int, say: Say) -> list[Row]:
     for trust, found in bare.items():
         say(f"one Session loop, trust_env={trust}: {found['rate']:,.0f} events/s")
     prompt = _send(scratch, url, ["/now"], messages, say)
-    slow = _send(scratch, url, ["/slow"], min(messages, 20_000), say)
+    slow = {
+        workers: _send(scratch, url, ["/slow"], min(messages, 10_000 * workers), say, workers)
+        for workers in range(1, WORKERS + 1)
+    }
     # Without the share of the one that hangs, so that the others get the same in both.
     spread = min(messages, 40_000)
     paths = [f"/now{place}" for place in range(TARGETS - 1)]
@@ -112,7 +115,6 @@ def deliver(scratch: Scratch, messages: int, seed: int, say: Say) -> list[Row]:
     count = planned["direct"] + planned["lists"]
     sending = count / prompt["rate"]
     floor = bare[True]
-    bound = WORKERS * IN_FLIGHT / LATENCY
     return [
         Row(
             "events a second",
@@ -139,16 +141,7 @@ def deliver(scratch: Scratch, messages: int, seed: int, say: Say) -> list[Row]:
             2.0,
             note="all processes of the cluster, not the database's",
         ),
-        Row(
-            "200 ms receiver",
-            "/s",
-            slow["rate"],
-            bound,
-            0.9,
-            higher=True,
-            note=f"floor: in flight ÷ latency; threads busy {slow['rate'] * slow['latency'] / WORKERS / IN_FLIGHT:.0%} "
-            "of the time",
-        ),
+        *(_slow(workers, found) for workers, found in slow.items()),
         Row(
             "one of twenty hangs",
             "s",
@@ -178,6 +171,14 @@ def deliver(scratch: Scratch, messages: int, seed: int, say: Say) -> list[Row]:
     ]
 
 
+def _slow(workers: int, found: Found) -> Row:
+    threads = workers * IN_FLIGHT
+    busy = found["rate"] * found["latency"] / threads
+    note = f"floor: in flight ÷ latency; threads busy {busy:.0%} of the time"
+    what = f"200 ms receiver, workers: {workers}"
+    return Row(what, "/s", found["rate"], threads / LATENCY, 0.9, higher=True, note=note)
+
+
 def _bare(scratch: Scratch, url: str, count: int, *, trust_env: bool) -> Found:
     with sink() as receiver:
         found = scratch.step(
@@ -188,13 +189,15 @@ def _bare(scratch: Scratch, url: str, count: int, *, trust_env: bool) -> Found:
     return {**found, "rate": found["events"] / found["seconds"]}
 
 
-def _send(scratch: Scratch, url: str, paths: Sequence[str], count: int, say: Say) -> Found:
+def _send(
+    scratch: Scratch, url: str, paths: Sequence[str], count: int, say: Say, workers: int = WORKERS
+) -> Found:
     log = scratch.folder / "cluster.log"
     log.unlink(missing_ok=True)
     hanging = [f"target {place}" for place, path in enumerate(paths) if path.startswith("/hang")]
     with sink() as receiver:
         scratch.step(url, "arm", paths=paths, count=count, port=receiver.port)
-        with cluster(scratch, url, log) as pid:
+        with cluster(scratch, url, log, workers) as pid:
             found = scratch.step(url, "send", cluster=pid, seconds=SEND_SECONDS, but=hanging)
         counted = receiver.counted()
     written = log.read_text(errors="replace")

@@ -13,12 +13,14 @@ from itertools import islice
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Max, Min
 from django.utils import timezone
 
 from checks.models import Check, CheckResult, Exclusion, Finding, Import, Run, Source, User
 from cii_project.benchmark.steps import step
 from integrations.models import Integration
 from integrations.services import save_integration
+from notifications.mentions import Mentions
 from notifications.models import Attempt, Audience, Delivery, Event
 from notifications.services import subscribe
 
@@ -179,9 +181,12 @@ def _events(runs: list[Run]) -> list[Event]:
 def _deliveries(events: list[Event], targets: list[Integration], count: int) -> Iterator[Delivery]:
     """Half of them lists, spread over all events and targets; half messages to the people of open findings."""
     lists = count // 2
+    spoken_of = _spoken_of()
     for number in range(lists):
         event, round_ = events[number % len(events)], number // len(events)
-        yield _delivery(number, event, targets[round_ % TARGETS], batch=1 + round_ // TARGETS, users=100)
+        about = spoken_of.get((event.run_id, event.check_ref_id))
+        batch = {"batch": 1 + round_ // TARGETS, "users": 100, "about": about}
+        yield _delivery(number, event, targets[round_ % TARGETS], **batch)
     by_run = {(event.run_id, event.check_ref_id): event for event in events}
     found = Finding.objects.filter(resolved_at=None).order_by("-id")
     columns = found.values_list("pk", "user_id", "opened_run_id", "check_ref_id")
@@ -194,6 +199,16 @@ def _deliveries(events: list[Event], targets: list[Integration], count: int) -> 
             "users": 1,
         }
         yield _delivery(number, by_run[run, check], targets[0], **person)
+
+
+def _spoken_of() -> dict[tuple[Any, Any], Mentions]:
+    """What the lists of a run and check speak of: all findings between its first and its last."""
+    found = Finding.objects.order_by().values_list("opened_run", "check_ref")
+    ends = found.annotate(first=Min("pk"), last=Max("pk"))
+    return {
+        (run, check): {"first": first, "last": last, "ranges": [[first, last]]}
+        for run, check, first, last in ends
+    }
 
 
 def _delivery(number: int, event: Event, target: Integration, **values: Any) -> Delivery:

@@ -1,11 +1,8 @@
 """Users: the list with its filters, and one user's page."""
 
-from functools import reduce
-from operator import or_
 from typing import Any
 
 from django import forms
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import path
@@ -26,7 +23,7 @@ from cii_project.console.users_queries import (
 )
 from cii_project.models import SavedFilter
 from cii_project.templatetags.console import words
-from notifications.models import Delivery, Event
+from notifications import told
 
 MOST_SAVED = 20
 RESOLVED_SHOWN = 20
@@ -145,7 +142,7 @@ class UserPage(ConsoleView):
                 ],
                 "sent": [
                     (delivery, about(delivery.event), link("delivery", delivery.pk))
-                    for delivery in sent_about(user, findings)
+                    for delivery in told.last_about(user, findings, SENT_SHOWN)
                 ],
             }
         )
@@ -153,22 +150,6 @@ class UserPage(ConsoleView):
 
 def _finding(finding: Finding) -> tuple[Finding, str, str]:
     return finding, title_of(finding.check_ref), link("check", finding.check_ref.slug)
-
-
-def sent_about(user: User, findings: list[Finding]) -> list[Delivery]:
-    """The last messages that spoke of a user: lists sent by the runs that opened the user's findings, and
-    direct messages. Of a list in several batches, one of the batches names the user."""
-    newest = sorted(findings, key=lambda finding: finding.opened_at, reverse=True)[:SENT_SHOWN]
-    about = [Q(recipient=user), Q(finding__in=newest)]
-    if newest:
-        opened = reduce(or_, (Q(run=f.opened_run_id, check_ref=f.check_ref_id) for f in newest))
-        events = list(Event.objects.filter(opened, origin=Event.Origin.RUN).values_list("pk", flat=True))
-        about.append(Q(event__in=events, audience="list"))
-    # Each by its own index, and sorted here: an OR, or an order with a limit, would read all deliveries.
-    keys = {key for part in about for key in Delivery.objects.filter(part).values_list("created_at", "pk")}
-    last = [pk for _, pk in sorted(keys, reverse=True)[:SENT_SHOWN]]
-    found = Delivery.objects.filter(pk__in=last).select_related("event__check_ref", "integration")
-    return list(found.defer("body").order_by("-created_at", "-id"))
 
 
 class LinkAccount(ConsoleView):

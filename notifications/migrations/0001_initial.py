@@ -48,7 +48,7 @@ class Migration(migrations.Migration):
                 ('origin', models.CharField(choices=[('run', 'Newly failing in a run'), ('resolved', 'No longer failing in a run'), ('digest', 'Collected since the last digest'), ('people', 'Messages to the people concerned'), ('current', 'Sent by a person: all who fail now'), ('test', 'Test message'), ('connectivity', 'Test Connectivity')], default='run', max_length=16)),
                 ('users', models.PositiveIntegerField(default=0)),
                 ('created_at', models.DateTimeField()),
-                ('check_ref', models.ForeignKey(db_column='check_id', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='events', to='checks.check')),
+                ('check_ref', models.ForeignKey(db_column='check_id', db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='events', to='checks.check')),
                 ('requested_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('run', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='events', to='checks.run')),
             ],
@@ -64,6 +64,7 @@ class Migration(migrations.Migration):
                 ('batch', models.PositiveIntegerField(default=1, help_text='index of the batch, from 1')),
                 ('batches', models.PositiveIntegerField(default=1)),
                 ('users', models.PositiveIntegerField(default=0)),
+                ('about', models.JSONField(editable=False, help_text='the findings that a message of many speaks of (mentions.py)', null=True)),
                 ('body', models.BinaryField(help_text='the bytes of every attempt; empty after retention', null=True)),
                 ('content_type', models.CharField(default='application/json; charset=utf-8', max_length=64)),
                 ('state', models.CharField(choices=[('due', 'Waiting'), ('sending', 'Being sent'), ('delivered', 'Delivered'), ('dead', 'Dead letter'), ('skipped', 'Skipped')], default='due', max_length=16)),
@@ -145,6 +146,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='event',
             constraint=models.UniqueConstraint(condition=models.Q(('origin__in', ('run', 'resolved'))), fields=('run', 'check_ref', 'origin'), name='one_event_a_run_and_check'),
+        ),
+        migrations.AddIndex(
+            model_name='event',
+            index=models.Index(fields=['check_ref', 'created_at'], name='notificatio_check_i_92d378_idx'),
         ),
         migrations.AddIndex(
             model_name='delivery',

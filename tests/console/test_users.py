@@ -11,6 +11,7 @@ from checks.models import Account, Check, Source, User
 from checks.services import exclude_user
 from cii_project.console.users_accounts import factors_of, people_named, side_by_side
 from cii_project.models import SavedFilter
+from notifications import mentions
 from notifications.models import Event
 from tests.console.checks_world import HTMX, beside, client_of, delivered, fail, judged, said, text, webhook
 
@@ -216,12 +217,16 @@ def test_the_page_tells_what_fails_what_was_excluded_and_what_was_sent():
     event = Event.objects.create(
         origin="run", run=run, check_ref=Check.objects.get(slug="no-mfa"), created_at=timezone.now()
     )
-    delivered(webhook("soar"), event=event, batches=2)
-    delivered(webhook("siem"))
+    soar = webhook("soar")
+    finding = user.findings.get(check_ref=event.check_ref)
+    delivered(soar, event=event, batches=2, about=mentions.of([finding.pk + 1]))
+    delivered(soar, event=event, batch=2, batches=2, about=mentions.of([finding.pk]))
+    delivered(webhook("siem"), event=event)
     page = " ".join(text(client_of("Viewer").get(f"/users/{user.pk}/")).split())
     assert "No MFA Configured" in page
     assert "Token on order" in page
-    assert "(one of 2 batches)" in page
+    assert "(batch 2 of 2)" in page
+    assert "(batch 1 of 2)" not in page
     assert "soar" in page
     assert "siem" not in page
 

@@ -6,16 +6,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from checks.models import Account, Check, Source, User
+from checks.models import Account, Check, Finding, Run, Source, User
 from checks.services import sync_catalogue
 from integrations import http
 from integrations.models import Integration
 from integrations.services import save_integration
-from notifications import bell
+from notifications import bell, digests, planning, services
 from notifications.models import Delivery, Event
 from tests.receiver import Receiver
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+MONDAY = datetime(2026, 3, 2, 6, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -108,5 +110,55 @@ def deliveries(no_mfa: Check) -> Callable[..., list[Delivery]]:
             )
             for number in range(1, count + 1)
         )
+
+    return make
+
+
+# --- Runs in the small, at any time ---
+@pytest.fixture
+def mail(db):
+    document = {"host": "127.0.0.1", "port": 2525, "security": "none", "sender": "checks@example.com"}
+    return save_integration(name="mail", kind="email", document=document).integration
+
+
+@pytest.fixture
+def checks(no_mfa):
+    return {slug: Check.objects.get(slug=slug) for slug in ("no-mfa", "password-age", "inactive-user")}
+
+
+@pytest.fixture
+def world(checks, failing_user, monkeypatch):
+    class World:
+        def at(self, moment):
+            monkeypatch.setattr(timezone, "now", lambda: moment)
+
+        def run(self, moment, opened=(), cured=(), sweep=True):
+            """One run: (check, user) that begin to fail, that cease to; then what follows a run."""
+            self.at(moment)
+            run = Run.objects.create(state="running", trigger="command", started_at=moment, created_at=moment)
+            for slug, user in opened:
+                Finding.objects.create(check_ref=checks[slug], user=user, opened_at=moment, opened_run=run)
+            for slug, user in cured:
+                Finding.objects.filter(user=user, check_ref=checks[slug], resolved_at=None).update(
+                    resolved_at=moment, resolved_run=run, resolution="cured"
+                )
+            for check in checks.values():
+                planning.plan(run, check)
+            Run.objects.filter(pk=run.pk).update(state="succeeded")
+            return self.sweep(moment) if sweep else 0
+
+        def sweep(self, moment):
+            self.at(moment)
+            return digests.plan_due(moment)
+
+    return World()
+
+
+@pytest.fixture
+def subscribe(checks, world):
+    def make(target, audience="user", slugs=None, **options):
+        world.at(MONDAY - HOUR)
+        for slug in slugs or checks:
+            services.subscribe(checks[slug], target, audience, **options)
 
     return make

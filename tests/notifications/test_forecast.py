@@ -37,7 +37,7 @@ def world(no_mfa, failing_user, webhook, mail):
 
 def by_target():
     return {
-        (each.target, each.audience, each.recipient): (each.checks, each.users, each.skipped, each.left_out)
+        (each.target, *each.audiences, each.recipient): (each.checks, each.users, each.skipped, each.left_out)
         for each in forecast(SLUGS)
     }
 

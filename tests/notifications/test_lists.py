@@ -64,10 +64,11 @@ def test_one_message_within_the_kinds_limit_whose_record_counts_all(no_mfa, slug
     to = composing.destination(target, "list", no_mfa, template_text=template)
     with SpooledTemporaryFile() as file:
         spool = lists.Spool(file)
-        spool.add([Item.of(user) for user in events.users(count)])
+        spool.add([Item.of(user) for user in events.users(count)], range(1, count + 1))
         assert lists.insert(on, to, spool) == 1
     delivery = Delivery.objects.get()
     assert (delivery.users, delivery.batch, delivery.batches) == (count, 1, 1)
+    assert delivery.about == {"first": 1, "last": count, "ranges": [[1, count]]}
     assert (delivery.state, delivery.message_error) == ("due", "")
     assert 0 < len(bytes(delivery.body)) <= to.kind.max_bytes
     assert (b"more" in bytes(delivery.body)) == (count == 10_000 or (count == 50 and slug != "email"))

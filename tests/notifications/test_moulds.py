@@ -120,7 +120,9 @@ class Moulds(TestCase):
         users = [{"login": draw(TEXT), "details": draw(DETAILS)} for _ in range(draw(st.integers(0, 3)))]
         with lists.SpooledTemporaryFile() as file:
             spool = lists.Spool(file)
-            spool.add([Item.of(user) for user in [{"login": "first", "details": []}, *users]])
+            spool.add(
+                [Item.of(user) for user in [{"login": "first", "details": []}, *users]], range(1 + len(users))
+            )
             these = range(1, 1 + len(users))
             assert spool.read(these) == users
             lines = spool.lines(these)

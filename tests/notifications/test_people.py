@@ -5,68 +5,18 @@ from datetime import UTC, datetime, time, timedelta
 from email import message_from_bytes, policy
 
 import pytest
-from django.utils import timezone
 
-from checks.models import Check, Finding, Run
+from checks.models import Finding
 from integrations.services import save_integration
-from notifications import digests, planning, services
+from notifications import digests, mentions, services
 from notifications.models import Configuration, Delivery, Event, Subscription
 from notifications.schema import validator
+from tests.notifications.conftest import HOUR, MONDAY
 
 pytestmark = pytest.mark.django_db
 
-MONDAY = datetime(2026, 3, 2, 6, tzinfo=UTC)
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def mail(db):
-    document = {"host": "127.0.0.1", "port": 2525, "security": "none", "sender": "checks@example.com"}
-    return save_integration(name="mail", kind="email", document=document).integration
-
-
-@pytest.fixture
-def checks(no_mfa):
-    return {slug: Check.objects.get(slug=slug) for slug in ("no-mfa", "password-age", "inactive-user")}
-
-
-@pytest.fixture
-def world(checks, failing_user, monkeypatch):
-    class World:
-        def at(self, moment):
-            monkeypatch.setattr(timezone, "now", lambda: moment)
-
-        def run(self, moment, opened=(), cured=(), sweep=True):
-            """One run: (check, user) that begin to fail, that cease to; then what follows a run."""
-            self.at(moment)
-            run = Run.objects.create(state="running", trigger="command", started_at=moment, created_at=moment)
-            for slug, user in opened:
-                Finding.objects.create(check_ref=checks[slug], user=user, opened_at=moment, opened_run=run)
-            for slug, user in cured:
-                Finding.objects.filter(user=user, check_ref=checks[slug], resolved_at=None).update(
-                    resolved_at=moment, resolved_run=run, resolution="cured"
-                )
-            for check in checks.values():
-                planning.plan(run, check)
-            Run.objects.filter(pk=run.pk).update(state="succeeded")
-            return self.sweep(moment) if sweep else 0
-
-        def sweep(self, moment):
-            self.at(moment)
-            return digests.plan_due(moment)
-
-    return World()
-
-
-@pytest.fixture
-def subscribe(checks, world):
-    def make(target, audience="user", slugs=None, **options):
-        world.at(MONDAY - HOUR)
-        for slug in slugs or checks:
-            services.subscribe(checks[slug], target, audience, **options)
-
-    return make
 
 
 def mails(**more):
@@ -128,6 +78,59 @@ def test_a_manager_gets_one_mail_about_all_reports(world, subscribe, mail, faili
     assert "No MFA Configured (critical): kim@example.com, lee@example.com" in text
     assert Delivery.objects.get(recipient=boss).users == 2
     assert Delivery.objects.get(state="skipped").reason == "The manager of alone@example.com is unknown."
+
+
+def test_who_fails_and_is_a_manager_gets_one_mail_in_both_roles(world, subscribe, mail, failing_user, checks):
+    services.save_message(checks["no-mfa"], "email", "Enrol, {{ user.login }}!", audience="user")
+    services.save_message(checks["no-mfa"], "email", "Ask {{ user.login }} to enrol.", audience="manager")
+    subscribe(mail)
+    subscribe(mail, "manager")
+    boss = failing_user("boss@example.com")
+    kim = failing_user("kim@example.com", manager=boss)
+    opened = [("no-mfa", boss), ("password-age", boss), ("no-mfa", kim), ("password-age", kim)]
+    assert world.run(MONDAY, opened) == 4, "two mails, and two records of a manager that is unknown"
+    (to, subject, text), (other, _, other_text) = sorted(mails())
+    assert (to, other) == ("boss@example.com", "kim@example.com")
+    assert subject == "[critical] 2 identity checks"
+    parts = (
+        "your account boss@example.com fails:",
+        "Enrol, boss@example.com!",
+        "Of the accounts that you are the manager of, these fail:",
+        "Ask kim@example.com to enrol.",
+        "Old Password (low): kim@example.com",
+    )
+    assert [text.index(part) for part in parts] == sorted(text.index(part) for part in parts)
+    assert "manager" not in other_text
+    letter = Delivery.objects.get(recipient=boss)
+    assert (letter.audience, letter.users) == ("user", 2)
+    spoken_of = Finding.objects.filter(user__in=[boss, kim])
+    assert [one.pk for one in spoken_of if mentions.among(letter.about, one.pk)] == [
+        one.pk for one in spoken_of
+    ]
+
+
+def test_who_is_their_own_manager_is_told_once(world, subscribe, mail, failing_user):
+    subscribe(mail)
+    subscribe(mail, "manager")
+    boss = failing_user("boss@example.com")
+    boss.manager = boss
+    boss.save()
+    assert world.run(MONDAY, [("no-mfa", boss), ("password-age", boss)]) == 1
+    ((_, _, text),) = mails()
+    assert text.count("No MFA Configured") == text.count("Old Password") == 1
+    assert "you are the manager of" not in text
+
+
+def test_a_webhook_gets_an_event_for_each_role(world, subscribe, webhook, failing_user):
+    subscribe(webhook())
+    subscribe(webhook("second", "/second"), "manager")
+    boss = failing_user("boss@example.com")
+    kim = failing_user("kim@example.com", manager=boss)
+    world.run(MONDAY, [("no-mfa", boss), ("no-mfa", kim)])
+    told = [(each["detail"]["recipient"]["kind"], each["detail"]["recipient"]["email"]) for each in events()]
+    assert sorted(told) == [
+        ("manager", "boss@example.com"), ("user", "boss@example.com"), ("user", "kim@example.com"),
+    ]  # fmt: skip
 
 
 def test_who_has_no_address_is_a_recorded_skip(world, subscribe, mail, failing_user):
@@ -247,7 +250,49 @@ def test_a_new_failure_and_a_due_reminder_are_one_mail(world, subscribe, mail, f
     world.run(MONDAY + 2 * DAY, [("password-age", kim)])
     (_, (_, subject, text)) = mails()
     assert subject == "[critical] 2 identity checks: kim@example.com"
-    assert text.index("Password") < text.index("Still failing, as we wrote before:") < text.index("No MFA")
+    intro = "Your account kim@example.com still fails, as we wrote before:"
+    assert text.index("Password") < text.index(intro) < text.index("No MFA")
+
+
+def test_a_manager_who_hears_of_others_each_day_is_reminded_all_the_same(
+    world, subscribe, mail, failing_user
+):
+    subscribe(mail, "manager", slugs=["no-mfa"], remind_days=3)
+    boss = failing_user("boss@example.com")
+    for day in range(7):
+        user = failing_user(f"user{day}@example.com", manager=boss)
+        world.run(MONDAY + day * DAY, [("no-mfa", user)])
+    reminded = ["still fail" in text for _, _, text in mails()]
+    assert reminded == [False, False, False, True, False, False, True]
+    assert "user0@example.com, user1@example.com, user2@example.com" in mails()[3][2]
+
+
+def test_each_number_of_days_counts_by_itself(world, subscribe, mail, failing_user):
+    subscribe(mail, slugs=["no-mfa"], remind_days=2)
+    subscribe(mail, slugs=["password-age"], remind_days=5)
+    kim = failing_user("kim@example.com")
+    world.run(MONDAY, [("no-mfa", kim), ("password-age", kim)])
+    for day in range(1, 11):
+        world.sweep(MONDAY + day * DAY)
+    told = [
+        ((sent.created_at - MONDAY).days, subject.partition(": ")[2])
+        for sent, (_, subject, _) in zip(Delivery.objects.order_by("created_at"), mails(), strict=True)
+    ][1:]
+    mfa, password = "No MFA Configured: kim@example.com", "Old Password: kim@example.com"
+    both = "2 identity checks: kim@example.com"
+    assert told == [(2, mfa), (4, mfa), (5, password), (6, mfa), (8, mfa), (10, both)]
+
+
+def test_a_manager_who_is_new_hears_at_the_next_daily_time(world, subscribe, mail, failing_user):
+    subscribe(mail, "manager", slugs=["no-mfa"], remind_days=7)
+    first, second = failing_user("first@example.com"), failing_user("second@example.com")
+    kim = failing_user("kim@example.com", manager=first)
+    world.run(MONDAY, [("no-mfa", kim)])
+    kim.manager = second
+    kim.save()
+    assert world.sweep(MONDAY + DAY) == 1
+    assert mails()[-1][0] == "second@example.com"
+    assert world.sweep(MONDAY + 2 * DAY) == 0
 
 
 def test_without_a_number_of_days_nobody_is_reminded(world, subscribe, mail, failing_user):
@@ -294,7 +339,8 @@ def test_who_is_cured_is_told_so_where_that_is_asked_for(world, subscribe, mail,
     world.run(MONDAY + 2 * DAY, cured=[("inactive-user", kim)])
     *_, (_, both, text), (_, over, _) = mails()
     assert both == "[critical] 3 identity checks: kim@example.com"
-    assert text.index("Inactive") < text.index("No longer failing:") < text.index("No MFA Configured")
+    intro = "Your account kim@example.com no longer fails:"
+    assert text.index("Inactive") < text.index(intro) < text.index("No MFA Configured")
     assert over.startswith("[medium] Resolved: ")
     assert not any("lee" in to for to, _, _ in mails(created_at__gt=MONDAY))
 

@@ -256,7 +256,7 @@ def test_the_spool_keeps_memory_flat(no_mfa):
         tracemalloc.start()
         item = {"login": "k" * 100, "details": [{"key": "x", "value": '"' + "y" * 400 + '"'}]}
         for _ in range(20):
-            spool.add([Item.of(item)] * 1000)
+            spool.add([Item.of(item)] * 1000, range(1000))
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert spool.offsets[-1] > 10_000_000

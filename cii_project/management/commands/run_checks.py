@@ -62,7 +62,7 @@ def table_of_who(expected: Sequence[Row]) -> Table:
         left_out = f"{each['left_out']:,} left out by the filter" if each["left_out"] else ""
         cells = (
             each["target"],
-            each["recipient"] or each["audience"],
+            each["recipient"] or ", ".join(each["audiences"]),
             ", ".join(each["checks"]),
             about,
             each["when"],
