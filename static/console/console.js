@@ -40,19 +40,13 @@
   document.addEventListener("toast", (event) => toast(event.detail));
   document.addEventListener("close-dialog", closeDialog);
 
-  // Not before htmx knows the new form: a quick Enter would send it as a page of its own. What was open at the
-  // swap and is closed now was closed by a person in between, and stays so.
-  let opening = false;
-  document.addEventListener("htmx:beforeSwap", (event) => {
-    if (event.detail.target.id === "c-dialog-body") opening = !byId("c-dialog").open;
-  });
+  // Not before htmx knows the new form: a quick Enter would send it as a page of its own. For the same reason
+  // htmx settles at once (base.html): what a person can see answers.
   document.addEventListener("htmx:afterSettle", (event) => {
     const left = event.detail.xhr.getResponseHeader("HX-Reswap") === "none";
     if (event.detail.target.id !== "c-dialog-body" || left) return;
     const dialog = byId("c-dialog");
-    if (opening) dialog.showModal();
-    opening = false;
-    if (!dialog.open) return;
+    if (!dialog.open) dialog.showModal();
     const wanted = [".errors :is(input, select, textarea)", "[autofocus]", "input:not([type=hidden]), select, textarea"];
     wanted.map((selector) => dialog.querySelector(selector)).find(Boolean)?.focus();
   });
