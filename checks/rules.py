@@ -109,8 +109,10 @@ def _users_named(logins: Sequence[str]) -> QuerySet[Any, Any]:
 
 def failing_users(rule: Rule) -> QuerySet[User]:
     """The users who fail the rule, in the database's own words."""
-    users = User.objects.filter(rule.audience).filter(rule.scope).filter(rule.fails)
-    return users.filter(protected=True) if rule.protected_only else users
+    # In this order: PostgreSQL asks as it was told to where it thinks two conditions as dear, and few fail.
+    users = User.objects.filter(rule.fails).filter(rule.audience)
+    users = users.filter(protected=True) if rule.protected_only else users
+    return users.filter(rule.scope)
 
 
 def verdict_words(rules: Sequence[Rule]) -> list[Combinable]:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from checks.explanations import login_details
 from checks.models import Check, Exclusion, Finding, Run
 from checks.searching import Called, called
-from cii_project.console.paging import KeysetPage
+from cii_project.console.paging import KeysetPage, are_few, unserved
 from notifications.models import Configuration
 
 GROUPS = {
@@ -99,6 +99,13 @@ def failing_page(check: Check, filters: Filters, search: Called, cursor: str = "
     """One page of open findings with their users; :func:`explained` says why each fails."""
     parts = [part.select_related("user") for part in open_findings(check, filters, search)]
     order = SORTS[filters.sort][1]
+    if (
+        order[0].endswith("user__name")
+        and not filters.search
+        and are_few(check.findings.filter(resolved_at=None))
+    ):
+        parts = [part.annotate(name_text=unserved("user__name")) for part in parts]
+        order = tuple(name.replace("user__name", "name_text") for name in order)
     if filters.search:
         # The parts of a search sort by name as Python does, to be merged.
         order = tuple(name.replace("user__name", "name_key") for name in order)

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 from django.db.models import Count, Q, QuerySet
 
 from checks.models import Account, Check, Finding, Source, Status, User, UserType
+from cii_project.console.paging import are_few, unserved
 
 FLAGS = {
     "admin": ("Administrators", Q(admin=True)),
@@ -63,14 +64,26 @@ def matching(filters: Filters) -> QuerySet[User]:
         check = Check.objects.filter(slug=filters.check).values_list("id", flat=True).first()
         if check is None:
             return found.none()
-        open_findings = Finding.objects.filter(check_ref_id=check, resolved_at__isnull=True)
-        found = found.filter(id__in=open_findings.values("user_id"))
+        found = found.filter(id__in=_failing(check).values("user_id"))
     if filters.source:
         source = Source.objects.filter(slug=filters.source).values_list("id", flat=True).first()
         if source is None:
             return found.none()
         found = found.filter(id__in=Account.objects.filter(source_id=source).values("user_id"))
     return found
+
+
+def by_name(filters: Filters) -> tuple[QuerySet[User], str]:
+    """Those of :func:`matching`, and what to order them by for an order by name."""
+    found = matching(filters)
+    check = Check.objects.filter(slug=filters.check).first() if filters.check else None
+    if check and are_few(_failing(check.pk)):
+        return found.annotate(name_text=unserved("name")), "name_text"
+    return found, "name"
+
+
+def _failing(check: int) -> QuerySet[Finding]:
+    return Finding.objects.filter(check_ref_id=check, resolved_at__isnull=True)
 
 
 def failing_counts(users: Sequence[User]) -> dict[int, int]:

@@ -104,6 +104,31 @@ def test_the_list_shows_who_fails_a_check_and_how_many_each_fails():
     assert '<strong class="c-bad">1</strong>' in page
 
 
+@pytest.mark.parametrize("few", [0, 5000])
+def test_who_fails_a_check_is_paged_by_name_whether_many_or_few_do(monkeypatch, few):
+    monkeypatch.setattr("cii_project.console.paging.FEW", few)
+    all_names = [f"{letter}{number:02}@example.com" for number in range(40) for letter in "Aé_z"]
+    judged(*all_names)
+    client = client_of("Viewer")
+    in_order = list(User.objects.order_by("name").values_list("name", flat=True))
+    for address, wanted in (
+        ("/users/?check=no-mfa", in_order),
+        ("/checks/no-mfa/?sort=name", in_order),
+        ("/checks/no-mfa/?sort=-name", in_order[::-1]),
+    ):
+        seen, backwards, first = [], "", address
+        while address:
+            page = text(client.get(address))
+            seen.append(re.findall(r'href="/users/\d+/"[^>]*>(.*?)</a>', page))
+            following = re.search(r'href="(\?[^"]*)"[^>]* rel="next"', page)
+            before = re.search(r'href="(\?[^"]*)"[^>]* rel="prev"', page)
+            backwards = before[1].replace("&amp;", "&") if before else ""
+            address = first.partition("?")[0] + following[1].replace("&amp;", "&") if following else ""
+        assert [name for names in seen for name in names] == wanted
+        page = text(client.get(first.partition("?")[0] + backwards))
+        assert re.findall(r'href="/users/\d+/"[^>]*>(.*?)</a>', page) == seen[-2]
+
+
 def test_a_long_list_is_paged_by_key():
     User.objects.bulk_create(User(name=f"user{number:03}@example.com") for number in range(120))
     client = client_of("Viewer")
