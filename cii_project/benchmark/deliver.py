@@ -109,8 +109,11 @@ def deliver(scratch: Scratch, messages: int, seed: int, say: Say) -> list[Row]:
     # Without the share of the one that hangs, so that the others get the same in both.
     spread = min(messages, 40_000)
     paths = [f"/now{place}" for place in range(TARGETS - 1)]
-    calm = _send(scratch, url, paths, spread * (TARGETS - 1) // TARGETS, say)
-    hung = _send(scratch, url, [*paths, "/hang"], spread, say)
+    # In turns, the quicker of two: one alone varies by more than what is to be seen.
+    calm, hung = [], []
+    for _ in range(2):
+        calm.append(_send(scratch, url, paths, spread * (TARGETS - 1) // TARGETS, say)["seconds_of_others"])
+        hung.append(_send(scratch, url, [*paths, "/hang"], spread, say)["seconds_of_others"])
 
     count = planned["direct"] + planned["lists"]
     sending = count / prompt["rate"]
@@ -145,8 +148,8 @@ def deliver(scratch: Scratch, messages: int, seed: int, say: Say) -> list[Row]:
         Row(
             "one of twenty hangs",
             "s",
-            hung["seconds_of_others"],
-            calm["seconds_of_others"],
+            min(hung),
+            min(calm),
             1.05,
             note="until the others' last event",
         ),
