@@ -172,8 +172,7 @@ def wait_for(condition, seconds=60.0):
         time.sleep(0.05)
 
 
-# Two at the same moment could choose the same free port.
-@pytest.mark.xdist_group("demo")
+# Two at the same moment could choose the same free port: .ci/run gives a file to one process.
 class TestTheWhole:
     def test_once_then_nothing_new_then_just_what_changed(self, demo):
         code, output = demo.once()

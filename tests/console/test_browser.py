@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.console.browser_world import Installation, create_webhook
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 
 def test_from_an_empty_installation_to_a_verified_delivery(page: Page, world: Installation):

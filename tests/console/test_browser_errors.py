@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.console.browser_world import Installation, create_webhook, free_port
 from tests.receiver import Behaviour, Receiver
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")

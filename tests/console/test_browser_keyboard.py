@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from tests.console.browser_world import BASIC, SIGNING_SECRET, Installation, create_webhook
 from tests.console.conftest import Opened
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 NEW_USERS = """login,email,display_name,status,user_type,created_at,last_sign_in_at,mfa_enabled,manager
 keyboard,keyboard@example.com,Keyboard Doe,active,internal,2020-01-01,2026-01-01,false,boss

@@ -15,7 +15,7 @@ from integrations.targets import KINDS
 from tests.console.browser_world import PASSWORD, Installation, create_webhook
 from tests.console.conftest import DESKTOP, PHONE, ZOOMED, Opened
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 PAGES = {
     "dashboard": "/",
