@@ -43,16 +43,21 @@ class Called:
         if not self.text:
             return [found]
         ids = self.others if self.many else self.ids
-        # The few by their ids, sorted: an index that has the order already would lead through all to find them.
+        # The few by their ids, sorted.
         few = found.model._default_manager.filter(
             pk__in=list(found.filter(**{f"{user}id__in": ids}).values_list("pk", flat=True))
         )
-        unserved = Folded(Concat(f"{user}name", Value("")))
-        parts: list[Any] = [few.annotate(name_key=unserved)]
+        parts: list[Any] = [few.annotate(name_key=Folded(unserved(f"{user}name")))]
         if self.many:
             keyed: Any = found.annotate(name_key=Folded(f"{user}name"))
             parts.append(keyed.filter(begins("name_key", self.text)))
         return parts
+
+
+def unserved(column: str) -> Concat:
+    """The text of a column, to order by where few rows match: an index that has the column's order would lead
+    through all rows to find them, and the database cannot always tell."""
+    return Concat(column, Value(""))
 
 
 def called(text: str) -> Called:

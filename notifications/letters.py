@@ -65,10 +65,9 @@ _INTROS: dict[tuple[Stage, Role], str] = {
     ("new", "user"): "your account {login} fails:",
     ("new", "manager"): "of the accounts that you are the manager of, these fail:",
     ("reminder", "user"): "your account {login} still fails, as we wrote before:",
-    (
-        "reminder",
-        "manager",
-    ): "of the accounts that you are the manager of, these still fail, as we wrote before:",
+    ("reminder", "manager"): (
+        "of the accounts that you are the manager of, these still fail, as we wrote before:"
+    ),
     ("over", "user"): "your account {login} no longer fails:",
     ("over", "manager"): "of the accounts that you are the manager of, these no longer fail:",
 }

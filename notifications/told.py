@@ -77,10 +77,12 @@ def _events(finding: Finding, patience: timedelta) -> Q:
 
 def _letters(user: User, findings: Sequence[Finding]) -> set[Key]:
     """To the manager, about several."""
+    if user.manager_id is None:
+        return set()
     since = min(finding.opened_at for finding in findings)
     mine = Delivery.objects.filter(recipient=user.manager_id, about__isnull=False, created_at__gte=since)
     letters = mine.order_by("-created_at").values_list("created_at", "pk", "about")[:LETTERS]
-    return _speaking(letters, findings) if user.manager_id else set()
+    return _speaking(letters, findings)
 
 
 def _speaking(deliveries: Iterable[tuple[datetime, UUID, Any]], findings: Sequence[Finding]) -> set[Key]:

@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from checks.explanations import login_details
 from checks.models import Check, Exclusion, Finding, Run
-from checks.searching import Called, called
-from cii_project.console.paging import KeysetPage, are_few, unserved
+from checks.searching import Called, called, unserved
+from cii_project.console.paging import KeysetPage, are_few
 from notifications.models import Configuration
 
 GROUPS = {
@@ -99,16 +99,14 @@ def failing_page(check: Check, filters: Filters, search: Called, cursor: str = "
     """One page of open findings with their users; :func:`explained` says why each fails."""
     parts = [part.select_related("user") for part in open_findings(check, filters, search)]
     order = SORTS[filters.sort][1]
-    if (
-        order[0].endswith("user__name")
-        and not filters.search
-        and are_few(check.findings.filter(resolved_at=None))
-    ):
-        parts = [part.annotate(name_text=unserved("user__name")) for part in parts]
-        order = tuple(name.replace("user__name", "name_text") for name in order)
+    name = "user__name"
     if filters.search:
         # The parts of a search sort by name as Python does, to be merged.
-        order = tuple(name.replace("user__name", "name_key") for name in order)
+        name = "name_key"
+    elif filters.sort.endswith("name") and are_few(check.findings.filter(resolved_at=None)):
+        parts = [part.annotate(name_text=unserved("user__name")) for part in parts]
+        name = "name_text"
+    order = tuple(column.replace("user__name", name) for column in order)
     return KeysetPage.of(*parts, order=order, cursor=cursor)
 
 

@@ -2,14 +2,14 @@
 
 from typing import Any, ClassVar
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import Http404
 from django.urls import reverse
 from django.utils import timezone
 
 from checks.catalogue import CATALOGUE
 from checks.catalogue.base import CatalogueCheck
-from checks.models import Check
+from checks.models import Check, CheckResult
 from cii_project.console.base import ConsoleView
 from cii_project.console.check_targets import target_choices
 
@@ -19,6 +19,16 @@ TABS = (
     ("exclusions", "Exclusions", "console:check-exclusions"),
     ("history", "History", "console:check-history"),
 )
+
+
+def finished_results(check: Check) -> QuerySet[CheckResult]:
+    """The latest first."""
+    return check.results.filter(finished_at__isnull=False).order_by("-id")
+
+
+def last_result(check: Check) -> CheckResult | None:
+    """Of the last run that could judge the check."""
+    return finished_results(check).filter(error="").first()
 
 
 class CheckView(ConsoleView):
@@ -40,8 +50,7 @@ class CheckView(ConsoleView):
         choices = target_choices(check)
         excluded = check.exclusions.filter(Q(until__isnull=True) | Q(until__gt=timezone.now())).count()
         counts = {"exclusions": excluded}
-        results = check.results.filter(finished_at__isnull=False).order_by("-id")
-        latest = results.first()
+        latest = finished_results(check).first()
         return {
             "title": catalogue.title,
             "crumbs": [("Checks", reverse("console:checks"))],
@@ -49,7 +58,7 @@ class CheckView(ConsoleView):
             "catalogue": catalogue,
             "choices": choices,
             "ticked": sum(choice.ticked for choice in choices),
-            "result": results.filter(error="").first(),
+            "result": last_result(check),
             "broken": latest if latest and latest.error else None,
             "tabs": [
                 (label, reverse(name, args=[check.slug]), key == self.tab, counts.get(key))

@@ -13,10 +13,10 @@ from django.urls import path, reverse
 
 from checks.catalogue import CATALOGUE
 from checks.catalogue.base import Settings
-from checks.models import Check
+from checks.models import Check, CheckResult
 from checks.services import effective_settings, update_check, would_fail
 from cii_project.console.base import Role, record
-from cii_project.console.check_head import CheckView
+from cii_project.console.check_head import CheckView, last_result
 from cii_project.console.checks_rows import SEVERITIES
 from cii_project.console.form_parts import dress, laid_out, pair
 
@@ -119,12 +119,12 @@ class SettingsPage(CheckView):
         return self.done(text, reverse("console:check-settings", args=[slug]))
 
     def _show(self, check: Check, form: CheckForm) -> HttpResponse:
-        return self.page(self.head(check) | {"form": form, "failing": _failing(check)})
+        head = self.head(check)
+        return self.page(head | {"form": form, "failing": _failing(head["result"])})
 
 
-def _failing(check: Check) -> int:
+def _failing(last: CheckResult | None) -> int:
     """As the last run counted them: to count them anew may take as long as to judge all users."""
-    last = check.results.filter(error="", finished_at__isnull=False).order_by("-id").first()
     return last.failing if last else 0
 
 
@@ -156,7 +156,7 @@ class WouldFail(CheckView):
             except ValidationError as error:
                 form.take(error)
         if form.is_valid():
-            context["difference"] = context["count"] - _failing(check)
+            context["difference"] = context["count"] - _failing(last_result(check))
         else:
             name, problems = next(iter(form.errors.items()))
             field = f"{form[name].label}: " if name in form.fields else ""

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from django.core.exceptions import FieldDoesNotExist, ValidationError
-from django.db.models import CharField, Field, Model, Q, QuerySet, TextField, Value
-from django.db.models.functions import Concat
+from django.db.models import Field, Model, Q, QuerySet, TextField
 
 M = TypeVar("M", bound=Model)
 FEW = 5000
@@ -68,12 +67,6 @@ class KeysetPage(Generic[M]):
 def are_few(rows: "QuerySet[Any]") -> bool:
     """Whether there are so few that they are better read and sorted than sought along an order."""
     return rows.order_by().values("pk")[: FEW + 1].count() <= FEW
-
-
-def unserved(column: str) -> Any:
-    """The text of a column, to order by where few rows match: an index that has the column's order would lead
-    through all rows to find them, and the database cannot always tell."""
-    return Concat(column, Value(""), output_field=CharField())
 
 
 def _beyond(names: Sequence[str], values: Sequence[Any], *, less: bool) -> Q:

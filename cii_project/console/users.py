@@ -17,8 +17,8 @@ from cii_project.console.users_accounts import factors_of, people_named, side_by
 from cii_project.console.users_queries import (
     FLAGS,
     Filters,
-    by_name,
     failing_counts,
+    listed,
     source_names,
 )
 from cii_project.models import SavedFilter
@@ -39,9 +39,8 @@ class Users(ConsoleView):
     def get(self, request: HttpRequest) -> HttpResponse:
         filters = Filters.read(request.GET)
         search = called(filters.q)
-        found, name = by_name(filters)
-        order = ("name_key" if filters.q else name, "id")
-        page = KeysetPage.of(*search.parts(found), order=order, cursor=request.GET.get("page"))
+        found, name = listed(filters)
+        page = KeysetPage.of(*search.parts(found), order=(name, "id"), cursor=request.GET.get("page"))
         failing, sources = failing_counts(page.rows), source_names(page.rows)
         saved = SavedFilter.objects.filter(person=self.person, page="users")
         checks = [(check.slug, title_of(check)) for check in Check.objects.all()]

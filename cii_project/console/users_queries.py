@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 from django.db.models import Count, Q, QuerySet
 
 from checks.models import Account, Check, Finding, Source, Status, User, UserType
-from cii_project.console.paging import are_few, unserved
+from checks.searching import unserved
+from cii_project.console.paging import are_few
 
 FLAGS = {
     "admin": ("Administrators", Q(admin=True)),
@@ -50,9 +51,9 @@ class Filters:
         return urlencode({name: value for name, value in pairs.items() if value})
 
 
-def matching(filters: Filters) -> QuerySet[User]:
-    """The users whom all filters but the search let through."""
-    found = User.objects.all()
+def listed(filters: Filters) -> tuple[QuerySet[User], str]:
+    """The users whom all filters but the search let through, and what to order them by for an order by name."""
+    found, name = User.objects.all(), "name_key" if filters.q else "name"
     if filters.status:
         found = found.filter(status=filters.status)
     if filters.type:
@@ -63,27 +64,17 @@ def matching(filters: Filters) -> QuerySet[User]:
     if filters.check:
         check = Check.objects.filter(slug=filters.check).values_list("id", flat=True).first()
         if check is None:
-            return found.none()
-        found = found.filter(id__in=_failing(check).values("user_id"))
+            return found.none(), name
+        failing = Finding.objects.filter(check_ref_id=check, resolved_at__isnull=True)
+        found = found.filter(id__in=failing.values("user_id"))
+        if not filters.q and are_few(failing):
+            found, name = found.annotate(name_text=unserved("name")), "name_text"
     if filters.source:
         source = Source.objects.filter(slug=filters.source).values_list("id", flat=True).first()
         if source is None:
-            return found.none()
+            return found.none(), name
         found = found.filter(id__in=Account.objects.filter(source_id=source).values("user_id"))
-    return found
-
-
-def by_name(filters: Filters) -> tuple[QuerySet[User], str]:
-    """Those of :func:`matching`, and what to order them by for an order by name."""
-    found = matching(filters)
-    check = Check.objects.filter(slug=filters.check).first() if filters.check else None
-    if check and are_few(_failing(check.pk)):
-        return found.annotate(name_text=unserved("name")), "name_text"
-    return found, "name"
-
-
-def _failing(check: int) -> QuerySet[Finding]:
-    return Finding.objects.filter(check_ref_id=check, resolved_at__isnull=True)
+    return found, name
 
 
 def failing_counts(users: Sequence[User]) -> dict[int, int]:
