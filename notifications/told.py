@@ -32,7 +32,9 @@ def last_about(user: User, findings: Sequence[Finding], most: int) -> list[Deliv
     if newest:
         keys |= _lists(newest) | _letters(user, newest)
     last = [pk for _, pk in sorted(keys, reverse=True)[:most]]
-    found = Delivery.objects.filter(pk__in=last).select_related("event__check_ref", "integration")
+    found = Delivery.objects.filter(pk__in=last).select_related(
+        "event__check_ref", "integration", "recipient"
+    )
     return list(found.defer("body", "about").order_by("-created_at", "-id"))
 
 

@@ -256,6 +256,29 @@ def test_the_page_tells_what_fails_what_was_excluded_and_what_was_sent():
     assert "siem" not in page
 
 
+def test_the_page_names_whom_a_message_about_the_user_went_to():
+    run = judged("ann@example.com")
+    ann = User.objects.get()
+    boss = User.objects.create(name="boss@example.com")
+    User.objects.update(manager=boss)
+    finding = ann.findings.first()
+    event = Event.objects.create(
+        origin="run", run=run, check_ref=finding.check_ref, created_at=timezone.now()
+    )
+    mail = webhook("mail")
+    delivered(mail, event=event, audience="user", recipient=ann, finding=finding)
+    # Who fails and has reports gets one letter, kept as one to a failing user.
+    delivered(mail, event=event, audience="user", batch=2, recipient=boss, about=mentions.of([finding.pk]))
+    delivered(mail, event=event, audience="manager", recipient=None, finding=finding)
+    page = " ".join(text(client_of("Viewer").get(f"/users/{ann.pk}/")).split())
+    sent = page[page.index("What was sent about this user") :]
+    assert sorted(re.findall(r"mail <span class=\"text-subtle\">\((.*?)\)", sent)) == [
+        "boss@example.com",
+        "each failing user&#x27;s manager",
+        "this user",
+    ]
+
+
 def test_a_user_without_accounts_and_findings_has_a_page_too():
     user = User.objects.create(name="ghost")
     page = text(client_of("Viewer").get(f"/users/{user.pk}/"))

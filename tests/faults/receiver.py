@@ -3,7 +3,8 @@
     python -m tests.faults.receiver plan.json
 
 The log has two lines a request: ``in`` when the whole request has been read (what will be answered stands in it
-already), ``out`` when the connection was let go of. It is only ever appended to, and is the witness of the suite.
+already), ``out`` with the last moment at which the sender cannot have gone on: before the answer leaves, or when the
+connection was last seen open. It is only ever appended to, and is the witness of the suite.
 """
 
 import base64
@@ -111,6 +112,8 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     shared: Shared
     timeout = 60
+    # A thread may have to wait for its turn to write the log; the sender goes on meanwhile.
+    held_until = 0.0
 
     def log_message(self, *args: Any) -> None:
         pass
@@ -146,10 +149,11 @@ class Handler(BaseHTTPRequestHandler):
             answer=answer,
             peer=self.client_address[1],
         )
+        self.held_until = 0.0
         try:
             self._answer(answer)
         finally:
-            shared.write(kind="out", number=number, at=time.time())
+            shared.write(kind="out", number=number, at=self.held_until or time.time())
 
     def _credentials(self, path: str) -> str:
         given = self.headers.get("Authorization", "")
@@ -177,8 +181,8 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, answer: str) -> None:
         match answer:
             case "late":
-                time.sleep(self._uniform(0.2, 0.9))
-                self._plain(200)
+                if not self._closes_within(self._uniform(0.2, 0.9)):
+                    self._plain(200)
             case "huge":
                 self._plain(200, HUGE)
             case "429":
@@ -198,25 +202,32 @@ class Handler(BaseHTTPRequestHandler):
     def _misbehave(self, answer: str) -> None:
         self.close_connection = True
         if answer == "hang":
-            self._wait_for_close(20)
+            self._closes_within(20)
         elif answer == "reset":
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         elif answer == "drip":
             for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n" + b"y" * 400:
                 with suppress(OSError):
                     self.connection.sendall(bytes([byte]))
-                if self._wait_for_close(0.1):
+                if self._closes_within(0.1):
                     return
         elif answer == "half":
             self._raw(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + b"z" * 500)
         elif answer == "garbage":
             self._raw(b"\x16\x03\x01\x02 this is not HTTP\r\n\r\n")
 
-    def _wait_for_close(self, seconds: float) -> bool:
-        ready, _, _ = select.select([self.connection], [], [], seconds)
-        return bool(ready)
+    def _closes_within(self, seconds: float) -> bool:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            now = time.time()
+            if select.select([self.connection], [], [], 0)[0]:
+                return True
+            self.held_until = now
+            select.select([self.connection], [], [], min(left, 0.05))
+        return False
 
     def _raw(self, content: bytes) -> None:
+        self.held_until = time.time()
         with suppress(OSError):
             self.connection.sendall(content)
 

@@ -170,11 +170,20 @@ def _overlaps(report: Report, log: Log, attempts: dict[str, list[tuple[str, str]
         most = _at_a_time(requests)
         lost = sum(reason.startswith(LOST) for _, reason in attempts.get(id, []))
         if most > 1 + lost:
-            unfounded.append(f"{id} {most} at once, {lost} leases lost")
+            unfounded.append(f"{id} {most} at once, {lost} leases lost: {_told(requests)}")
         thrice += most > 2
     report.none_of("sends under way at once without a lost lease for each but the first", unfounded)
     report.figures["three sends at once"] = thrice
     report.figures["overlaps"] = sum(_at_a_time(requests) > 1 for requests in log.requests.values())
+
+
+def _told(requests: list[Request]) -> str:
+    """Each request in its time: what a reader of a failed night needs, since the folder may be gone."""
+    first = min(request.at for request in requests)
+    return "; ".join(
+        f"{request.path} {request.at - first:.3f}-{request.ended - first:.3f} s {request.answer}"
+        for request in sorted(requests, key=lambda request: request.at)
+    )
 
 
 def _at_a_time(requests: list[Request]) -> int:
