@@ -59,13 +59,17 @@ class Slot:
 
 
 class MessagesPage(CheckView):
-    """The editor; a POST saves or, with ``reset``, goes back to the default."""
+    """The editor; a POST saves or, with ``reset``, goes back to the default. A GET with ``reset`` asks first."""
 
     template = "console/messages/page.html"
+    reset_dialog = "console/messages/reset_dialog.html"
     write_role = Role.ENGINEER
 
     def get(self, request: HttpRequest, slug: str) -> HttpResponse:
         slot, integrations = self._slot(request, slug)
+        if self.is_htmx and "reset" in request.GET:
+            label = f"{label_of_kind(slot.kind)}: {AUDIENCE_LABELS[Audience(slot.audience)]}"
+            return self.fragment(self.reset_dialog, {"slot": slot, "slot_label": label})
         stored = slot.stored()
         return self._show(slot, integrations, stored, stored.text if stored else slot.default)
 

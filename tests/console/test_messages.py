@@ -72,7 +72,10 @@ def test_a_message_is_reset_to_the_default():
     save_message(check_of(), "webhook", "mine")
     client = client_of("Engineer")
     assert "mine</textarea>" in text(client.get(URL))
-    answer = client.post(URL, {**SLOT, "reset": "1", "text": "whatever"}, follow=True)
+    dialog = text(client.get(URL, {**SLOT, "reset": "1"}, headers=HTMX))
+    assert "Back to the default message?" in dialog
+    assert MessageTemplate.objects.get().text == "mine", "it has only been asked"
+    answer = client.post(URL, {**SLOT, "reset": "1"}, follow=True)
     assert "The default message is back." in text(answer)
     assert not MessageTemplate.objects.exists()
 
