@@ -61,7 +61,7 @@ class Chaos(threading.Thread):
         self.postgres, self.redis = postgres, redis
         self.port = int(base.rpartition(":")[2])
         self.counts: Counter[str] = Counter()
-        self.frozen: list[tuple[float, psutil.Process]] = []
+        self.frozen: list[tuple[threading.Timer, psutil.Process]] = []
         self.ended = threading.Event()
         self.errors: list[str] = []
         self.rotations = 0
@@ -100,12 +100,6 @@ class Chaos(threading.Thread):
 
     def mend(self) -> None:
         """What a supervisor does: a cluster whose process has ended is started again, all of it."""
-        now = time.monotonic()
-        for at, process in list(self.frozen):
-            if at <= now:
-                self.frozen.remove((at, process))
-                with suppress(psutil.Error):
-                    process.resume()
         for cluster in self.clusters:
             if not cluster.running:
                 self.counts["supervised restarts"] += 1
@@ -115,10 +109,9 @@ class Chaos(threading.Thread):
     def stop(self) -> None:
         self.ended.set()
         self.join(60)
-        for _, process in self.frozen:
-            with suppress(psutil.Error):
-                process.resume()
-        self.frozen.clear()
+        for timer, process in self.frozen:
+            timer.cancel()
+            thaw(process)
         self.mend()
 
     # --- Processes ---
@@ -179,11 +172,17 @@ class Chaos(threading.Thread):
         cluster.start()
 
     def freeze_worker(self) -> None:
-        """Stopped for longer than its lease, then let go on: its deliveries are in others' hands by then."""
+        """Stopped for longer than its lease, then let go on: its deliveries are in others' hands by then.
+
+        By a clock of its own: it may hold SQLite's lock, which the next disturbance would wait for in vain.
+        """
         if process := self._victim():
+            timer = threading.Timer(self.lease + self.dice.uniform(0, 3), thaw, [process])
+            timer.daemon = True
             with suppress(psutil.Error):
                 process.suspend()
-                self.frozen.append((time.monotonic() + self.lease + self.dice.uniform(0, 3), process))
+                timer.start()
+                self.frozen.append((timer, process))
 
     def restart_redis(self) -> None:
         assert self.redis
@@ -266,6 +265,11 @@ class Chaos(threading.Thread):
         time.sleep(self.dice.uniform(0.2, 1.5))
         self.control("back")
         patiently(resume_gone)
+
+
+def thaw(process: psutil.Process) -> None:
+    with suppress(psutil.Error):
+        process.resume()
 
 
 def resume_gone() -> None:
