@@ -49,6 +49,10 @@ class Slot:
         return f"{reverse('console:messages', args=[self.check.slug])}?{query}"
 
     @property
+    def label(self) -> str:
+        return f"{label_of_kind(self.kind)}: {AUDIENCE_LABELS[Audience(self.audience)]}"
+
+    @property
     def default(self) -> str:
         return liquid.DEFAULTS[self.audience]
 
@@ -68,8 +72,7 @@ class MessagesPage(CheckView):
     def get(self, request: HttpRequest, slug: str) -> HttpResponse:
         slot, integrations = self._slot(request, slug)
         if self.is_htmx and "reset" in request.GET:
-            label = f"{label_of_kind(slot.kind)}: {AUDIENCE_LABELS[Audience(slot.audience)]}"
-            return self.fragment(self.reset_dialog, {"slot": slot, "slot_label": label})
+            return self.fragment(self.reset_dialog, {"slot": slot})
         stored = slot.stored()
         return self._show(slot, integrations, stored, stored.text if stored else slot.default)
 
@@ -128,16 +131,15 @@ def _choices(
     """The messages that can be edited: the kinds in use (all, where none is), each with its audiences."""
     used = {one.kind for one in integrations} | {slot.kind}
     shown = [kind for kind in kinds.KINDS if kind in used]
+    slots = [Slot(slot.check, kind, audience) for kind in shown for audience in audiences_of(kind)]
     return [
         {
-            "url": Slot(slot.check, kind, audience).url,
-            "label": label_of_kind(kind),
-            "audience": AUDIENCE_LABELS[Audience(audience)],
-            "current": (kind, audience) == (slot.kind, slot.audience),
-            "customised": (kind, audience) in customised,
+            "url": each.url,
+            "label": each.label,
+            "current": each == slot,
+            "customised": (each.kind, each.audience) in customised,
         }
-        for kind in shown
-        for audience in audiences_of(kind)
+        for each in slots
     ]
 
 

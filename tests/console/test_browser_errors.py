@@ -146,6 +146,24 @@ def test_a_message_that_cannot_render_says_line_and_column_and_is_neither_saved_
     expect(page.get_by_text("Default", exact=True)).to_be_visible()
 
 
+def test_a_message_of_ones_own_is_deleted_by_a_second_press_only(page: Page, world: Installation):
+    page.goto("/checks/leaked-credentials/messages")
+    editor = page.get_by_label("Message", exact=True)
+    default = editor.input_value()
+    editor.fill("A text of our own")
+    page.get_by_role("button", name="Save").click()
+    reset, dialog = page.get_by_role("button", name="Reset to default…"), page.get_by_role("dialog")
+    reset.click()
+    dialog.get_by_role("button", name="Keep it").click()
+    expect(dialog).to_be_hidden()
+    page.reload()
+    expect(editor).to_have_value("A text of our own")
+    reset.click()
+    dialog.get_by_role("button", name="Reset to default").click()
+    expect(page.get_by_text("The default message is back.")).to_be_visible()
+    expect(editor).to_have_value(default)
+
+
 def test_a_second_run_is_refused_and_the_first_survives_that_the_page_is_closed(
     page: Page, world: Installation
 ):

@@ -112,8 +112,6 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     shared: Shared
     timeout = 60
-    # A thread may have to wait for its turn to write the log; the sender goes on meanwhile.
-    held_until = 0.0
 
     def log_message(self, *args: Any) -> None:
         pass
@@ -149,11 +147,12 @@ class Handler(BaseHTTPRequestHandler):
             answer=answer,
             peer=self.client_address[1],
         )
-        self.held_until = 0.0
+        # A thread may have to wait for its turn to write the log; the sender goes on meanwhile.
+        self.held_until = time.time()
         try:
             self._answer(answer)
         finally:
-            shared.write(kind="out", number=number, at=self.held_until or time.time())
+            shared.write(kind="out", number=number, at=self.held_until)
 
     def _credentials(self, path: str) -> str:
         given = self.headers.get("Authorization", "")
@@ -220,10 +219,9 @@ class Handler(BaseHTTPRequestHandler):
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             now = time.time()
-            if select.select([self.connection], [], [], 0)[0]:
+            if select.select([self.connection], [], [], min(left, 0.05))[0]:
                 return True
             self.held_until = now
-            select.select([self.connection], [], [], min(left, 0.05))
         return False
 
     def _raw(self, content: bytes) -> None:
