@@ -7,6 +7,10 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cii_project.settings")
+    if sys.stderr.isatty() and sys.argv[1:2] not in (["qcluster"], ["serve"], ["demo"]):
+        # At a terminal a command's own output is what a person reads; elsewhere the log is kept. Child processes
+        # inherit the level: the demo's log to files, so it turns off its own log alone.
+        os.environ.setdefault("LOG_LEVEL", "WARNING")
     try:
         from django.core.management import execute_from_command_line
     except ImportError as error:

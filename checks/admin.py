@@ -1,63 +1,27 @@
-"""The operators' records of users, checks and runs: to look at and to search. What a service changes
-(docs/architecture.md, "One place for each mutation") is read-only here."""
-
-from typing import Any
+"""Users, checks and runs in Django's admin, to read and to search. What a service changes (docs/architecture.md, "One
+place for each mutation") is read-only here."""
 
 from django.contrib import admin
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
-from unfold.paginator import InfinitePaginator
 
 from checks import models
-from checks.searching import accounts_called, called
-
-
-class FirstPages(InfinitePaginator):
-    """A page costs as much as all before it, so the pages end; filters and the search lead to the rest."""
-
-    count = 2000
-
-
-class RecordAdmin(ModelAdmin):
-    """Nothing is added, changed or deleted; lists are paged without counting the whole table."""
-
-    paginator = FirstPages
-    show_full_result_count = False
-    list_per_page = 50
-    ordering: Any = ("-id",)
-
-    def found(self, term: str) -> dict[str, Any]:
-        """What a search keeps, where the table is too large for a search of Django's own."""
-        return {}
-
-    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
-        term = search_term.replace("\0", "").strip()
-        if term and (found := self.found(term)):
-            return queryset.filter(**found), False
-        return super().get_search_results(request, queryset, search_term)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+from checks.user_search import search_accounts, search_users
+from cii_project.audit.admin import AuditedAdmin, RecordAdmin
 
 
 @admin.register(models.Source)
-class SourceAdmin(RecordAdmin):
+class SourceAdmin(AuditedAdmin, RecordAdmin):
     """A source may be renamed; its kind may not change, since the users' facts were derived by it."""
 
     list_display = ("name", "slug", "kind", "provider", "short_id", "last_import_at")
     list_filter = ("kind",)
     search_fields = ("name", "slug", "provider")
     ordering = ("slug",)
-    readonly_fields = ("slug", "kind", "short_id", "created_at", "last_import_at")
+    readonly_fields = ("slug", "kind", "short_id", "created_at", "last_import_at", "deleted_at")
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return ModelAdmin.has_change_permission(self, request, obj)
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return bool(ModelAdmin.has_change_permission(self, request, obj))
 
 
 @admin.register(models.Import)
@@ -78,6 +42,35 @@ class ImportAdmin(RecordAdmin):
     list_select_related = ("source",)
 
 
+@admin.register(models.SourceMapping)
+class SourceMappingAdmin(RecordAdmin):
+    list_display = ("source", "date_order", "zone", "updated_at")
+    list_select_related = ("source",)
+
+
+@admin.register(models.RejectedRow)
+class RejectedRowAdmin(RecordAdmin):
+    list_display = ("of_import", "line")
+    list_select_related = ("of_import__source",)
+
+
+@admin.register(models.Upload)
+class UploadAdmin(RecordAdmin):
+    list_display = ("file_name", "source", "state", "size", "created_by", "created_at")
+    list_filter = ("state", "source")
+    list_select_related = ("source", "created_by")
+    ordering = ("-created_at",)
+
+
+@admin.register(models.UploadPart)
+class UploadPartAdmin(RecordAdmin):
+    """Without the content, which is sealed."""
+
+    list_display = ("upload", "number")
+    list_select_related = ("upload__source",)
+    exclude = ("sealed",)
+
+
 @admin.register(models.User)
 class UserAdmin(RecordAdmin):
     list_display = (
@@ -93,25 +86,46 @@ class UserAdmin(RecordAdmin):
     )
     list_filter = ("protected", "admin", "nhi", "guest")
     search_fields = ("name",)
-    search_help_text = "The beginning of a name, an e-mail or a login; or a whole employee id"
+    search_help_text = "The start of a name, an e-mail or a login; or a whole employee id"
     ordering = ("name", "id")
-    exclude = ("verdict_a", "verdict_b", "employee_key")
+    exclude = ("employee_key",)
 
-    def found(self, term: str) -> dict[str, Any]:
-        return {"pk__in": called(term).ids}
+    def found(self, term: str) -> dict[str, object]:
+        return {"pk__in": search_users(term).ids}
 
 
 @admin.register(models.Account)
 class AccountAdmin(RecordAdmin):
     list_display = ("login", "source", "user", "status", "user_type", "mfa", "is_admin", "last_sign_in_at")
-    list_filter = ("source", "status", "user_type", "linked_by_hand")
+    list_filter = ("source", "status", "user_type", "join_reason")
     search_fields = ("login_key",)
-    search_help_text = "The beginning of a login or an e-mail; or a whole employee id"
+    search_help_text = "The start of a login or an e-mail; or a whole employee id"
     list_select_related = ("source", "user")
     exclude = ("fingerprint",)
 
-    def found(self, term: str) -> dict[str, Any]:
-        return {"pk__in": accounts_called(term)}
+    def found(self, term: str) -> dict[str, object]:
+        return {"pk__in": search_accounts(term)}
+
+
+@admin.register(models.JoinSuggestion)
+class JoinSuggestionAdmin(RecordAdmin):
+    list_display = ("account", "user", "reason", "state", "decided_by", "decided_at")
+    list_filter = ("state", "reason")
+    list_select_related = ("account__source", "user", "decided_by")
+
+
+@admin.register(models.SourceFreshness)
+class SourceFreshnessAdmin(RecordAdmin):
+    list_display = ("source", "group", "as_of", "max_age_days")
+    list_filter = ("source", "group")
+    list_select_related = ("source",)
+
+
+@admin.register(models.AccountFreshness)
+class AccountFreshnessAdmin(RecordAdmin):
+    list_display = ("account", "group", "as_of")
+    list_filter = ("group",)
+    list_select_related = ("account__source",)
 
 
 @admin.register(models.Authenticator)
@@ -174,10 +188,18 @@ class CheckResultAdmin(RecordAdmin):
         "new",
         "resolved",
         "unknown",
+        "stale",
         "duration_ms",
     )
     list_filter = ("check_ref", "severity")
     list_select_related = ("run", "check_ref")
+
+
+@admin.register(models.GroupResult)
+class GroupResultAdmin(RecordAdmin):
+    list_display = ("run", "dimension", "name", "users", "failing_users", "findings")
+    list_filter = ("dimension",)
+    list_select_related = ("run",)
 
 
 @admin.register(models.Finding)
@@ -185,8 +207,8 @@ class FindingAdmin(RecordAdmin):
     list_display = ("check_ref", "user", "opened_at", "resolved_at", "resolution")
     list_filter = ("check_ref", "resolution")
     search_fields = ("user__name",)
-    search_help_text = "The beginning of a user's name, e-mail or login"
+    search_help_text = "The start of a user's name, e-mail or login"
     list_select_related = ("check_ref", "user")
 
-    def found(self, term: str) -> dict[str, Any]:
-        return {"user__in": called(term).ids}
+    def found(self, term: str) -> dict[str, object]:
+        return {"user__in": search_users(term).ids}

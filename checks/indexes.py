@@ -1,4 +1,4 @@
-"""Expressions over which an index stands, and orders that it serves."""
+"""Expressions that have an index, and the orders that it serves."""
 
 from typing import Any
 
@@ -8,19 +8,19 @@ from django.db.models.expressions import OrderBy
 from django.db.models.functions import Upper
 from django.db.models.sql.compiler import SQLCompiler
 
-LAST = "\U0010ffff"  # no text that begins with a prefix sorts after the prefix and this
+LAST = "\U0010ffff"  # no text that starts with a prefix sorts after the prefix and this
 
 
 class Folded(Upper):
-    """A text in upper case, sorted by code points as Python sorts: an index over it serves “begins with”, in
-    any case, and the order. SQLite sorts so by itself, and folds ASCII alone."""
+    """A text in upper case, sorted by code points as Python does. An index over it serves “starts with” in
+    any case, and the order. SQLite sorts that way by default, and folds ASCII only."""
 
-    def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any) -> Any:
+    def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any) -> object:
         return self.as_sql(compiler, connection, template='(UPPER(%(expressions)s) COLLATE "C")', **context)
 
 
-def begins(key: str, text: str) -> Q:
-    """For a column or an alias ``key`` that is :class:`Folded`: it begins with ``text``."""
+def starts_with(key: str, text: str) -> Q:
+    """The condition that ``key``, a column or an alias that is :class:`Folded`, starts with ``text``."""
     return Q(**{f"{key}__gte": Folded(Value(text)), f"{key}__lt": Folded(Value(text + LAST))})
 
 
@@ -31,6 +31,8 @@ class PatternOrder(OrderBy):
     def __init__(self, name: str) -> None:
         super().__init__(F(name))
 
-    def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any) -> Any:
+    def as_postgresql(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: object
+    ) -> object:
         # Django's compiler of an ORDER BY looks for the word.
         return self.as_sql(compiler, connection, template="%(expression)s USING ~<~ /* ASC */")

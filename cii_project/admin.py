@@ -1,18 +1,19 @@
-"""The operators' records of what is not ours: people and groups, the log of what people did, the queue."""
+"""Django's admin for what is not ours: members and roles, the audit trail, the queue."""
 
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.models import LogEntry
-from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from django_q.models import Failure, OrmQ, Schedule, Success
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from checks.admin import RecordAdmin
-from cii_project.models import SavedFilter
+from cii_project.audit.admin import AuditedAdmin, RecordAdmin
+from cii_project.audit.models import AuditEntry
+from cii_project.audit.sentences import sentence
+from cii_project.models import MemberPreference, SavedFilter
+from integrations.services import mask, settings_secrets
 
 for theirs in (User, Group, Schedule, Success, Failure, OrmQ):
     if admin.site.is_registered(theirs):
@@ -20,7 +21,18 @@ for theirs in (User, Group, Schedule, Success, Failure, OrmQ):
 
 
 @admin.register(User)
-class PersonAdmin(DjangoUserAdmin, ModelAdmin):
+class MemberAdmin(AuditedAdmin, DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]  # none at run time
+    """Members and their roles, for superusers alone (:class:`~cii_project.console.sign_in.role_backend.RoleBackend`). Staff status
+    and Django's own permissions are not shown: they decide nothing here."""
+
+    list_display = ("username", "email", "first_name", "last_name", "is_active", "is_superuser")
+    list_filter = ("is_superuser", "is_active", "groups")
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        ("Personal", {"fields": ("first_name", "last_name", "email")}),
+        ("Role", {"fields": ("is_active", "is_superuser", "groups")}),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
+    )
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -29,27 +41,40 @@ class PersonAdmin(DjangoUserAdmin, ModelAdmin):
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
-    filter_horizontal = ()
+class RoleAdmin(RecordAdmin):
+    """The roles; they are given on a member's page."""
+
+    ordering = ("name",)
+    search_fields = ("name",)
+    exclude = ("permissions",)
 
 
-@admin.register(LogEntry)
-class LogEntryAdmin(RecordAdmin):
-    list_display = ("action_time", "user", "content_type", "object_repr", "action_flag", "change_message")
-    list_filter = ("action_flag", "content_type")
-    search_fields = ("object_repr", "change_message", "^user__username")
-    list_select_related = ("user", "content_type")
+@admin.register(AuditEntry)
+class AuditEntryAdmin(RecordAdmin):
+    list_display = ("at", "what", "address")
+    list_filter = ("action", "actor_kind")
+    search_fields = ("^actor", "^address", "^object_label")
+
+    @admin.display(description="What happened")
+    def what(self, entry: AuditEntry) -> str:
+        return sentence(entry)
 
 
 @admin.register(SavedFilter)
 class SavedFilterAdmin(RecordAdmin):
-    list_display = ("name", "page", "person")
-    list_filter = ("page",)
-    search_fields = ("name", "^person__username")
-    list_select_related = ("person",)
+    list_display = ("name", "page", "member", "is_shared")
+    list_filter = ("page", "is_shared")
+    search_fields = ("name", "^member__username")
+    list_select_related = ("member",)
 
 
-# Who can edit a schedule, or queue a task, can run any function: the queue is to look at only.
+@admin.register(MemberPreference)
+class MemberPreferenceAdmin(RecordAdmin):
+    list_display = ("member", "zone")
+    list_select_related = ("member",)
+
+
+# Editing a schedule or queueing a task runs any function, so the queue is read-only here.
 @admin.register(Schedule)
 class ScheduleAdmin(RecordAdmin):
     list_display = ("name", "func", "schedule_type", "minutes", "next_run", "repeats")
@@ -60,7 +85,7 @@ class SuccessAdmin(RecordAdmin):
     list_display = ("name", "func", "started", "stopped")
     search_fields = ("name", "func")
     ordering = ("-stopped",)
-    # What tasks were given and gave back is pickled: unpickling runs code.
+    # Arguments and results of tasks are pickled: unpickling runs code.
     exclude = ("args", "kwargs", "result", "hook")
 
     def get_queryset(self, request: Any) -> Any:
@@ -72,10 +97,16 @@ class FailureAdmin(RecordAdmin):
     list_display = ("name", "func", "started", "stopped", "attempt_count")
     search_fields = ("name", "func")
     ordering = ("-stopped",)
-    exclude = ("args", "kwargs", "hook")
+    exclude = ("args", "kwargs", "hook", "result")
+    readonly_fields = ("traceback",)
 
     def get_queryset(self, request: Any) -> Any:
         return super().get_queryset(request).filter(success=False)
+
+    @admin.display
+    def traceback(self, failure: Failure) -> str:
+        """Masked: a library may quote a setting in its errors."""
+        return mask(str(failure.result), settings_secrets())
 
 
 @admin.register(OrmQ)

@@ -1,7 +1,13 @@
 from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
+
+
+class ConsoleAdminConfig(AdminConfig):
+    default_site = "cii_project.console.sign_in.admin_site.ConsoleAdminSite"
 
 
 class ProjectConfig(AppConfig):
+    default = True
     name = "cii_project"
     label = "console"
     verbose_name = "Identity checks"

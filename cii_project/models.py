@@ -1,20 +1,34 @@
-"""What belongs to the people at the pages, and to no app below."""
+"""Data that members of the console store for themselves."""
 
 from django.conf import settings
 from django.db import models
 
 
-class SavedFilter(models.Model):
-    """A person's own view of a list: its name and the query string that makes it."""
+class MemberPreference(models.Model):
+    """The preferences of a member."""
 
-    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    member = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    zone = models.CharField(max_length=64, blank=True, help_text="empty: that of the browser")
+
+    def __str__(self) -> str:
+        return f"preferences of {self.member}"
+
+
+class SavedFilter(models.Model):
+    """A saved filter of a list: its name and its query string (words, filters, order, columns), of one member.
+
+    A shared one is offered to every member.
+    """
+
+    member = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     page = models.CharField(max_length=32)
     name = models.CharField(max_length=64)
-    query = models.CharField(max_length=1024)
+    query = models.CharField(max_length=4096)
+    is_shared = models.BooleanField(default=False)
 
     class Meta:
         ordering = ["name"]
-        constraints = [models.UniqueConstraint(fields=["person", "page", "name"], name="saved_filter_once")]
+        constraints = [models.UniqueConstraint(fields=["member", "page", "name"], name="saved_filter_once")]
 
     def __str__(self) -> str:
         return self.name

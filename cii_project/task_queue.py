@@ -1,6 +1,6 @@
 """A queue between a cluster's processes that survives the death of any of them.
 
-``multiprocessing.Queue`` guards its reading end by a semaphore, which whoever waits for a task holds. A process
+``multiprocessing.Queue`` guards its reading end by a semaphore, held by the process that waits for a task. A process
 that is killed while it waits (the kernel out of memory, an operator's ``kill -9``) never gives it back: in
 django-q2 1.11 the cluster then starts another worker, keeps its schedules going, looks alive, and takes no task
 ever again; where it was the monitor, no task is ever acknowledged. Here the kernel gives the lock back.
@@ -11,7 +11,6 @@ import os
 import tempfile
 import weakref
 from contextlib import AbstractContextManager
-from typing import Any
 
 from django_q import cluster, queues
 
@@ -39,7 +38,7 @@ class ProcessLock(AbstractContextManager["ProcessLock"]):
 class SturdyQueue(queues.Queue):
     """django-q2's queue, whose readers may be killed while they wait. It reads by ``get()`` alone."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self._rlock = ProcessLock()
 

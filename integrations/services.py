@@ -1,276 +1,327 @@
-"""The one place where integrations change."""
+"""The public module of this app: other apps import ``integrations.models``, this module, and nothing else of it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any
+from integrations.auth.sealing import (
+    UnsealError,
+    reseal_bytes,
+    rotate_keys,
+    seal,
+    seal_bytes,
+    unseal,
+    unseal_bytes,
+)
+from integrations.auth.signing import (
+    SigningSecretError,
+    check_signing_secret,
+    is_guessable,
+    new_signing_secret,
+)
+from integrations.errors import IntegrationError
+from integrations.formats import SOURCES, FileSource, SourceError, detect, peekable
+from integrations.formats.bounded_json import (
+    MAX_BYTES as MAX_JSON_BYTES,
+    MAX_DEPTH as MAX_JSON_DEPTH,
+    MAX_VALUES as MAX_JSON_VALUES,
+    TOO_DEEP,
+    TOO_FULL,
+    OutOfBounds as JsonOutOfBounds,
+    loads as load_json,
+)
+from integrations.formatted_text import (
+    FormattedText,
+    ItemList,
+    MessageText,
+    Paragraph,
+    TextSpan,
+    as_part,
+    blocks_of,
+    shortened,
+)
+from integrations.json_types import JsonMapping, JsonObject
+from integrations.masking import mask, settings_secrets
+from integrations.nested_values import put_value, value_at
+from integrations.source_data import (
+    Cursor,
+    Fault,
+    Permission,
+    PermissionResult,
+    ProbeResult,
+    RateSeen,
+    RecordPage,
+    SourceFault,
+    SourceSettings,
+)
+from integrations.sources import API_SOURCES, SOURCE_KINDS
+from integrations.sources.scim.documents import parse_names, selected
+from integrations.sources.scim.errors import ScimError
+from integrations.sources.scim.filters import parse_filter
+from integrations.sources.scim.schemas import RESOURCE_TYPES, SCHEMAS, ResourceType
+from integrations.sources.shared.api_source import ApiSource, RateLimit, SyncPassKind
+from integrations.sources.shared.connection_kind import ConnectionKind
+from integrations.sources.shared.file_records import unpacked as unpacked_record
+from integrations.sources.shared.file_source import columns_of as file_columns
+from integrations.sources.shared.provider_call import ProviderCall
+from integrations.sources.shared.rate import RateBudget
+from integrations.store.limits import LIMITS
+from integrations.store.push_tokens import (
+    connection_of_token,
+    is_push_kind,
+    live_push_tokens,
+    rotate_push_token,
+)
+from integrations.store.saving import SaveResult, save_integration
+from integrations.store.scim_resources import (
+    create_resource,
+    delete_resource,
+    find_resource,
+    is_matched,
+    list_resources,
+    mark_imported,
+    patch_resource,
+    pending_resources,
+    pending_sources,
+    records_of,
+    replace_resource,
+    represent,
+    version_tag,
+)
+from integrations.store.secrets import (
+    LOST_SECRET,
+    document_of,
+    has_lost_secrets,
+    has_sealed_urls,
+    reveal_urls,
+    seal_urls,
+    target_of,
+    target_without_secrets,
+    with_lost_secrets,
+)
+from integrations.store.signing_secrets import (
+    MAX_OVERLAP_HOURS,
+    OVERLAP_HOURS,
+    has_lost_signing_secret,
+    live_signing_secrets,
+    rotate_signing_secret,
+)
+from integrations.store.source_connections import (
+    api_source,
+    delete_connection,
+    has_lost_source_secrets,
+    probe_connection,
+    save_connection,
+    secret_expiry,
+    set_connection_state,
+    source_call,
+    source_settings,
+)
+from integrations.store.states import delete_integration, disable, end_failing, pause, resume
+from integrations.target_data import (
+    DEFAULT_ACCENT,
+    AttemptRequest,
+    Document,
+    Event,
+    InvalidDocument,
+    MessageFrame,
+    RenderedBody,
+    Target,
+)
+from integrations.targets import KINDS, is_secret_key, kind_of
+from integrations.targets.shared.call import NO_TOKEN
+from integrations.targets.shared.event_json import encode_event
+from integrations.targets.shared.mail.addresses import smtp_address
+from integrations.targets.shared.mail.report_mail import MailParts, mail_parts
+from integrations.targets.shared.preview import MessagePreview
+from integrations.targets.shared.setting_fields import Field as SettingField, example_settings
+from integrations.targets.shared.summary import truncate
+from integrations.targets.shared.target_kind import TargetKind
+from integrations.targets.webhook.bodies import preview_body
+from integrations.targets.webhook.presets import PRESETS, Preset, preset_of
+from integrations.templating.liquid import (
+    MAX_SOURCE,
+    TemplateDetails,
+    TemplateError,
+    parse_template,
+    render_template,
+    template_time_limit,
+)
+from integrations.templating.markdown import MarkdownText, inert, parse_markdown
+from integrations.templating.template_process import (
+    PROCESS_SECONDS,
+    killable_templates,
+    patient_templates,
+    render_in_process,
+)
+from integrations.text_encoding import is_encodable
+from integrations.translation import (
+    ENGLISH,
+    LANGUAGES,
+    Translator,
+    base_language,
+    language_of,
+    translator_for,
+)
+from integrations.transport.network_rules import host_entry, network_entry
+from integrations.transport.results import AttemptOutcome, Result
 
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
-from django.db import IntegrityError, transaction
-from django.db.models import Q
-from django.utils import timezone
-
-from integrations import signing
-from integrations.models import Integration, SigningSecret
-from integrations.outcomes import Outcome
-from integrations.sealing import seal, unseal
-from integrations.targets import KINDS, get
-from integrations.targets.base import Cleaned, Document, Event, InvalidDocument, Outgoing, Target
-from integrations.targets.documents import CONTROL, encodable
-
-OVERLAP_HOURS = 24
-# Bounds of Integration's own limits: least, most, whole number.
-LIMITS: dict[str, tuple[float, float, bool]] = {
-    "per_second": (0.01, 10_000, False),
-    "concurrency": (1, 1_000, True),
-    "max_attempts": (1, 1_000, True),
-    "max_age_hours": (1, 336, True),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """``signing_secret`` is set when one was made: the one moment at which it can be shown."""
-
-    integration: Integration
-    changed: bool
-    signing_secret: str | None = field(default=None, repr=False)
-
-
-def save_integration(
-    *,
-    name: str,
-    kind: str,
-    document: Document,
-    description: str = "",
-    owner_email: str = "",
-    limits: Mapping[str, float | None] | None = None,
-    integration: Integration | None = None,
-) -> Saved:
-    """Create an integration, or change the one given; a secret that ``document`` leaves out stays as it is.
-
-    Saving the same twice changes nothing. A ``signing.secret`` other than the newest live one is a rotation: the
-    old one stays live for a day. ``limits`` holds any of ``per_second``, ``concurrency``, ``max_attempts`` and
-    ``max_age_hours``; None in one of them means the kind's default, and ``limits=None`` leaves all as they are.
-    Raises :class:`~integrations.targets.base.InvalidDocument`.
-    """
-    errors = _own_errors(name, kind, description, owner_email, limits or {}, integration)
-    cleaned = Cleaned({}, {})
-    if kind in KINDS:
-        try:
-            cleaned = get(kind).clean(document, _stored(integration) if integration else None)
-        except InvalidDocument as error:
-            errors |= error.errors
-    if errors:
-        raise InvalidDocument(errors)
-    given = {
-        "name": name,
-        "kind": kind,
-        "description": description,
-        "owner_email": owner_email,
-        "settings": cleaned.settings,
-        **(limits or {}),
-    }
-    wanted = (
-        document.get("signing", {}).get("secret") if isinstance(document.get("signing"), Mapping) else None
-    )
-    try:
-        with transaction.atomic():
-            return _save(integration, given, cleaned, wanted or None)
-    except IntegrityError:
-        # Two people at the same moment.
-        raise InvalidDocument({"name": _TAKEN}) from None
-
-
-_TAKEN = "Another integration has this name. Choose another."
-
-
-def _own_errors(
-    name: str,
-    kind: str,
-    description: str,
-    owner_email: str,
-    limits: Mapping[str, float | None],
-    integration: Integration | None,
-) -> dict[str, str]:
-    errors = {}
-    if not isinstance(name, str) or not 1 <= len(name) <= 64 or name != name.strip() or _unclean(name):
-        errors["name"] = "Write 1 to 64 characters, without spaces at the ends or control characters."
-    elif _taken(name, integration):
-        errors["name"] = _TAKEN
-    if kind not in KINDS:
-        errors["kind"] = f"Write one of: {', '.join(KINDS)}."
-    elif integration and integration.kind != kind:
-        errors["kind"] = f"The kind of an integration stays ({integration.kind}); make a new one instead."
-    if not isinstance(description, str) or len(description) > 512 or "\x00" in description:
-        errors["description"] = "Write at most 512 characters."
-    if owner_email:
-        try:
-            validate_email(owner_email)
-        except ValidationError:
-            errors["owner_email"] = "Write an e-mail address such as ann@example.com."
-    for key, value in limits.items():
-        if problem := _limit_error(key, value):
-            errors[f"limits.{key}"] = problem
-    return errors
-
-
-def _taken(name: str, integration: Integration | None) -> bool:
-    own = integration.pk if integration else None
-    return any(pk != own for pk in Integration.objects.filter(name__iexact=name).values_list("pk", flat=True))
-
-
-def _unclean(text: str) -> bool:
-    return bool(CONTROL.search(text)) or not encodable(text)
-
-
-def _limit_error(key: str, value: object) -> str | None:
-    if key not in LIMITS:
-        return f"Unknown key. Known here: {', '.join(LIMITS)}."
-    least, most, whole = LIMITS[key]
-    if value is None:
-        return None
-    number = int if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, number) or not least <= value <= most:
-        return f"Write a {'whole ' if whole else ''}number from {least:g} to {most:g}, or leave it empty."
-    return None
-
-
-def _save(
-    integration: Integration | None, given: dict[str, Any], cleaned: Cleaned, wanted: str | None
-) -> Saved:
-    if integration is None:
-        integration = Integration(**given, sealed=seal(cleaned.secrets))
-        integration.save()
-        changed = True
-    else:
-        # Only what a person sets is written: the dispatcher writes the health columns of the same row meanwhile.
-        fields = [key for key, value in given.items() if getattr(integration, key) != value]
-        if unseal(integration.sealed) != cleaned.secrets:
-            integration.sealed = seal(cleaned.secrets)
-            fields.append("sealed")
-        for key in fields:
-            if key != "sealed":
-                setattr(integration, key, given[key])
-        if fields:
-            integration.save(update_fields=[*fields, "updated_at"])
-        changed = bool(fields)
-    made, rotated = _ensure_signing(integration, cleaned, wanted)
-    return Saved(integration, changed or rotated, made)
-
-
-def _ensure_signing(
-    integration: Integration, cleaned: Cleaned, wanted: str | None
-) -> tuple[str | None, bool]:
-    """The secret that was made, if any, and whether the live secrets changed."""
-    newest = integration.signing_secrets.filter(_live()).first()
-    if wanted is not None:
-        if newest is not None and unseal(newest.sealed) == wanted:
-            return None, False
-        rotate_signing_secret(integration, secret=wanted)
-        return None, True
-    if newest is None and cleaned.settings.get("signing", {}).get("enabled"):
-        return rotate_signing_secret(integration), True
-    return None, False
-
-
-def _live() -> Q:
-    return Q(expires_at=None) | Q(expires_at__gt=timezone.now())
-
-
-def rotate_signing_secret(
-    integration: Integration, *, overlap_hours: float = OVERLAP_HOURS, secret: str | None = None
-) -> str:
-    """A new signing secret, returned once; the others stay live for ``overlap_hours`` at most.
-
-    Raises :class:`~integrations.signing.BadSecret` if ``secret`` is none, ValueError for an overlap outside 0 to 720.
-    """
-    if not 0 <= overlap_hours <= 720:
-        raise ValueError("The overlap must be 0 to 720 hours.")
-    secret = secret or signing.new_secret()
-    signing.key_of(secret)
-    now = timezone.now()
-    end = now + timedelta(hours=overlap_hours)
-    with transaction.atomic():
-        for old in integration.signing_secrets.all():
-            if (
-                (old.expires_at is not None and old.expires_at <= now)
-                or overlap_hours == 0
-                or unseal(old.sealed) == secret
-            ):
-                old.delete()
-            elif old.expires_at is None or old.expires_at > end:
-                old.expires_at = end
-                old.save(update_fields=["expires_at"])
-        SigningSecret.objects.create(integration=integration, sealed=seal(secret))
-    return secret
-
-
-def _stored(integration: Integration) -> Cleaned:
-    return Cleaned(integration.settings, unseal(integration.sealed))
-
-
-def target_of(integration: Integration) -> Target:
-    """The integration on its way to a send: secrets unsealed. Raises :class:`~integrations.sealing.Unsealable`.
-
-    Reads ``signing_secrets``: prefetch it where there are many.
-    """
-    now = timezone.now()
-    live = [s for s in integration.signing_secrets.all() if s.expires_at is None or s.expires_at > now]
-    return Target(
-        id=integration.pk,
-        name=integration.name,
-        short_id=integration.short_id,
-        kind=integration.kind,
-        settings=integration.settings,
-        secrets=unseal(integration.sealed),
-        signing_secrets=tuple(unseal(secret.sealed) for secret in live),
-    )
-
-
-def document_of(integration: Integration) -> Document:
-    """The document as a form may show it again: without secrets; a secret parameter stands as ``{"secret": True}``."""
-    return dict(integration.settings)
-
-
-def pause(integration: Integration, reason: str = "") -> None:
-    """Keep its deliveries waiting; nothing is dropped."""
-    _set_state(integration, Integration.State.PAUSED, reason)
-
-
-def disable(integration: Integration, reason: str = "") -> None:
-    _set_state(integration, Integration.State.DISABLED, reason)
-
-
-def resume(integration: Integration, reason: str = "") -> None:
-    """Active again, with a clean record: the breaker and the count of failures start anew."""
-    integration.breaker_until = None
-    integration.consecutive_failures = 0
-    integration.failing_since = None
-    integration.warned_at = None
-    cleared = ["breaker_until", "consecutive_failures", "failing_since", "warned_at"]
-    _set_state(integration, Integration.State.ACTIVE, reason, cleared)
-
-
-def _set_state(
-    integration: Integration, state: Integration.State, reason: str, also: list[str] | None = None
-) -> None:
-    integration.state = state
-    integration.state_reason = reason[:500]
-    integration.save(update_fields=["state", "state_reason", "updated_at", *(also or [])])
-
-
-def delete_integration(integration: Integration) -> None:
-    """With its secrets, its token and, in the apps that refer to it, what hangs on it."""
-    integration.delete()
-
-
-def probe(integration: Integration, event: Event) -> Outcome:
-    """Test Connectivity: one attempt with the event given, whose ``id`` is the idempotency key."""
-    kind, target = get(integration.kind), target_of(integration)
-    rendered = kind.render(event, target)
-    outgoing = Outgoing(
-        str(event["id"]), rendered.body, rendered.content_type, int(timezone.now().timestamp())
-    )
-    return kind.probe(outgoing, target)
+__all__ = [
+    "API_SOURCES",
+    "DEFAULT_ACCENT",
+    "ENGLISH",
+    "KINDS",
+    "LANGUAGES",
+    "LIMITS",
+    "LOST_SECRET",
+    "MAX_JSON_BYTES",
+    "MAX_JSON_DEPTH",
+    "MAX_JSON_VALUES",
+    "MAX_OVERLAP_HOURS",
+    "MAX_SOURCE",
+    "NO_TOKEN",
+    "OVERLAP_HOURS",
+    "PRESETS",
+    "PROCESS_SECONDS",
+    "RESOURCE_TYPES",
+    "SCHEMAS",
+    "SOURCES",
+    "SOURCE_KINDS",
+    "TOO_DEEP",
+    "TOO_FULL",
+    "ApiSource",
+    "AttemptOutcome",
+    "AttemptRequest",
+    "ConnectionKind",
+    "Cursor",
+    "Document",
+    "Event",
+    "Fault",
+    "FileSource",
+    "FormattedText",
+    "IntegrationError",
+    "InvalidDocument",
+    "ItemList",
+    "JsonMapping",
+    "JsonObject",
+    "JsonOutOfBounds",
+    "MailParts",
+    "MarkdownText",
+    "MessageFrame",
+    "MessagePreview",
+    "MessageText",
+    "Paragraph",
+    "Permission",
+    "PermissionResult",
+    "Preset",
+    "ProbeResult",
+    "ProviderCall",
+    "RateBudget",
+    "RateLimit",
+    "RateSeen",
+    "RecordPage",
+    "RenderedBody",
+    "ResourceType",
+    "Result",
+    "SaveResult",
+    "ScimError",
+    "SettingField",
+    "SigningSecretError",
+    "SourceError",
+    "SourceFault",
+    "SourceSettings",
+    "SyncPassKind",
+    "Target",
+    "TargetKind",
+    "TemplateDetails",
+    "TemplateError",
+    "TextSpan",
+    "Translator",
+    "UnsealError",
+    "api_source",
+    "as_part",
+    "base_language",
+    "blocks_of",
+    "check_signing_secret",
+    "connection_of_token",
+    "create_resource",
+    "delete_connection",
+    "delete_integration",
+    "delete_resource",
+    "detect",
+    "disable",
+    "document_of",
+    "encode_event",
+    "end_failing",
+    "example_settings",
+    "file_columns",
+    "find_resource",
+    "has_lost_secrets",
+    "has_lost_signing_secret",
+    "has_lost_source_secrets",
+    "has_sealed_urls",
+    "host_entry",
+    "inert",
+    "is_encodable",
+    "is_guessable",
+    "is_matched",
+    "is_push_kind",
+    "is_secret_key",
+    "killable_templates",
+    "kind_of",
+    "language_of",
+    "list_resources",
+    "live_push_tokens",
+    "live_signing_secrets",
+    "load_json",
+    "mail_parts",
+    "mark_imported",
+    "mask",
+    "network_entry",
+    "new_signing_secret",
+    "parse_filter",
+    "parse_markdown",
+    "parse_names",
+    "parse_template",
+    "patch_resource",
+    "patient_templates",
+    "pause",
+    "peekable",
+    "pending_resources",
+    "pending_sources",
+    "preset_of",
+    "preview_body",
+    "probe_connection",
+    "put_value",
+    "records_of",
+    "render_in_process",
+    "render_template",
+    "replace_resource",
+    "represent",
+    "reseal_bytes",
+    "resume",
+    "reveal_urls",
+    "rotate_keys",
+    "rotate_push_token",
+    "rotate_signing_secret",
+    "save_connection",
+    "save_integration",
+    "seal",
+    "seal_bytes",
+    "seal_urls",
+    "secret_expiry",
+    "selected",
+    "set_connection_state",
+    "settings_secrets",
+    "shortened",
+    "smtp_address",
+    "source_call",
+    "source_settings",
+    "target_of",
+    "target_without_secrets",
+    "template_time_limit",
+    "translator_for",
+    "truncate",
+    "unpacked_record",
+    "unseal",
+    "unseal_bytes",
+    "value_at",
+    "version_tag",
+    "with_lost_secrets",
+]

@@ -1,8 +1,8 @@
-"""The operators' records of what was told to whom. All is changed on the pages, through the services."""
+"""Read-only pages of subscriptions, events, deliveries and attempts. The services change them."""
 
 from django.contrib import admin
 
-from checks.admin import RecordAdmin
+from cii_project.audit.admin import RecordAdmin
 from notifications import models
 
 
@@ -17,6 +17,17 @@ class SubscriptionAdmin(RecordAdmin):
     list_filter = ("audience", "integration")
     search_fields = ("check_ref__slug", "integration__name")
     list_select_related = ("check_ref", "integration", "created_by")
+
+
+@admin.register(models.PostponedFinding)
+class PostponedFindingAdmin(RecordAdmin):
+    list_display = ("subscription", "finding")
+    list_select_related = (
+        "subscription__check_ref",
+        "subscription__integration",
+        "finding__user",
+        "finding__check_ref",
+    )
 
 
 @admin.register(models.MessageTemplate)
@@ -36,9 +47,16 @@ class EventAdmin(RecordAdmin):
     ordering = ("-created_at",)
 
 
+@admin.register(models.Hold)
+class HoldAdmin(RecordAdmin):
+    list_display = ("created_at", "state", "messages", "people", "counted", "run", "decided_by", "decided_at")
+    list_filter = ("state",)
+    list_select_related = ("run", "decided_by")
+
+
 @admin.register(models.Delivery)
 class DeliveryAdmin(RecordAdmin):
-    """Without the bytes: they may be long, and the delivery's page shows them with secrets masked."""
+    """Without the body: the delivery's page in the console shows it with secrets masked."""
 
     list_display = (
         "created_at",
@@ -63,3 +81,17 @@ class AttemptAdmin(RecordAdmin):
     list_filter = ("outcome",)
     search_fields = ("=delivery__id",)
     ordering = ("-started_at", "-id")
+
+
+@admin.register(models.AttemptTotal)
+class AttemptTotalAdmin(RecordAdmin):
+    list_display = ("kind", "outcome", "bucket_ms", "shard", "attempts", "milliseconds")
+    list_filter = ("kind", "outcome")
+    ordering = ("kind", "outcome", "bucket_ms", "shard")
+
+
+@admin.register(models.CheckMessageSettings)
+class CheckMessageSettingsAdmin(RecordAdmin):
+    list_display = ("check_ref", "instructions_url", "contact", "due_days", "sender")
+    search_fields = ("check_ref__slug",)
+    list_select_related = ("check_ref",)

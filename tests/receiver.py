@@ -102,14 +102,19 @@ class Receiver:
         self._listener.bind((address, 0))
         self.port = self._listener.getsockname()[1]
         self.requests: list[Recorded] = []
-        self.connections = 0
+        self.connections = self.closed = 0
         self.tls_errors: list[str] = []
         self._scripts: dict[str, _Scripted] = {}
+        self._rest = _Scripted([Behaviour()])
         self._stop = threading.Event()
         self._open: set[socket.socket] = set()
 
     def script(self, path: str, steps: Script | Behaviour) -> None:
         self._scripts[path] = _Scripted([steps] if isinstance(steps, Behaviour) else steps)
+
+    def script_the_rest(self, steps: Script | Behaviour) -> None:
+        """Answer the paths that have no script of their own."""
+        self._rest = _Scripted([steps] if isinstance(steps, Behaviour) else steps)
 
     def url(self, path: str = "/hook") -> str:
         return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}{path}"
@@ -159,6 +164,7 @@ class Receiver:
         finally:
             self._open.discard(connection)
             connection.close()
+            self.closed += 1
 
     def _one(self, connection: socket.socket, number: int) -> bool:
         head = b""
@@ -172,12 +178,8 @@ class Receiver:
         method, target, _ = first.split(" ", 2)
         headers = [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines)]
         length = int(next((value for name, value in headers if name.lower() == "content-length"), "0"))
-        early = self._scripts.get(urlsplit(target).path)
-        if (
-            early
-            and not callable(early.steps)
-            and early.steps[min(early.done, len(early.steps) - 1)].close == "before"
-        ):
+        early = self._scripts.get(urlsplit(target).path, self._rest)
+        if not callable(early.steps) and early.steps[min(early.done, len(early.steps) - 1)].close == "before":
             early.done += 1
             return False
         while len(body) < length:
@@ -188,8 +190,8 @@ class Receiver:
         whole, peer = head + b"\r\n\r\n" + body, connection.getpeername()[0]
         request = Recorded(method, target, headers, body, whole, time.time(), number, peer)
         self.requests.append(request)
-        script = self._scripts.get(request.path)
-        return self._answer(connection, script.next(request) if script else Behaviour())
+        script = self._scripts.get(request.path, self._rest)
+        return self._answer(connection, script.next(request))
 
     def _answer(self, connection: socket.socket, behaviour: Behaviour) -> bool:
         if behaviour.delay and self._stop.wait(behaviour.delay):

@@ -12,24 +12,36 @@ from typing import Any
 
 import pytest
 
-from checks.importing import import_accounts
+from checks.importing.apply import import_accounts
 from checks.models import Check, Source
 from checks.services import sync_catalogue
-from integrations import http
 from integrations.models import Integration
 from integrations.services import save_integration
 from integrations.targets import KINDS
-from notifications import bell, dispatch, services
+from integrations.transport import http
+from notifications import services
+from notifications.delivery import dispatcher, task_requests
 from notifications.models import Delivery
 from tests.doubles.azure import Azure
+from tests.doubles.eventbridge import KEY_ID, REGION, SECRET, Bus
+from tests.doubles.googlechat import Space
 from tests.doubles.jira import Site
 from tests.doubles.mail import Mailbox, mail_server
+from tests.doubles.mail_apis import (
+    CLIENT_SECRET,
+    DOMAIN,
+    MAILGUN_KEY,
+    SENDGRID_KEY,
+    TENANT as GRAPH_TENANT,
+    GraphApi,
+    MailgunApi,
+    SendGridApi,
+)
 from tests.doubles.servicenow import Instance
 from tests.doubles.slack import TOKEN, Workspace
 from tests.doubles.snowflake import SqlApi
 from tests.integrations.targets.test_sentinel import document as sentinel
-from tests.integrations.targets.test_snowflake import KEY
-from tests.integrations.targets.test_snowflake import document as snowflake
+from tests.integrations.targets.test_snowflake import KEY, document as snowflake
 from tests.receiver import Behaviour, Receiver, Recorded
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -50,7 +62,9 @@ def mailbox() -> Iterator[Mailbox]:
 
 @pytest.fixture
 def no_mfa(monkeypatch: pytest.MonkeyPatch) -> Check:
-    monkeypatch.setattr(bell, "async_task", lambda *_: None)  # the tests do the queue's work themselves
+    monkeypatch.setattr(
+        task_requests, "async_task", lambda *_: None
+    )  # the tests do the queue's work themselves
     sync_catalogue()
     return Check.objects.get(slug="no-mfa")
 
@@ -80,7 +94,7 @@ def okta(*people: tuple[str, bool], manager: str = "boss@example.com") -> None:
 
 def run() -> None:
     services.run_and_notify(trigger="command", slugs=("no-mfa",))
-    dispatch.dispatch(seconds=10)
+    dispatcher.dispatch(seconds=10)
     assert set(Delivery.objects.values_list("state", flat=True)) <= {"delivered"}, list(
         Delivery.objects.exclude(state="delivered").values_list("state", "reason")
     )
@@ -122,7 +136,7 @@ def test_a_webhook_and_an_automation_write_to_each_newly_failing_user_and_to_nob
     run()
     assert sorted(mail["To"] for mail in mailbox.mails) == ["kim@example.com", "lee@example.com"]
     assert {mail["Subject"] for mail in mailbox.mails} == {"No MFA Configured"}
-    # The next day one is cured and another fails anew: the mail goes to that one alone.
+    # The next day one passes and another newly fails: the mail goes to that one alone.
     okta(
         ("boss@example.com", True),
         ("kim@example.com", True),
@@ -156,7 +170,8 @@ def test_the_e_mail_target_writes_to_each_user_to_the_managers_and_to_the_list(n
     assert len(mailbox.envelopes) == sent
     own = next(mail for mail in mailbox.mails if "kim@example.com" in mail["To"])
     text = own.get_body(("plain",)).get_content()
-    assert "your account kim@example.com fails" in text
+    assert "Your account has no second sign-in step" in text
+    assert "Set up a second step" in text
     assert "lee@example.com" not in text
 
 
@@ -167,6 +182,8 @@ def test_one_run_tells_every_kind_of_target_and_each_can_be_tested(
     here = receiver.url("")
     workspace = Workspace(receiver, members={"kim@example.com": "U0KIM"})
     site, instance, azure = Site(receiver), Instance(receiver), Azure(receiver)
+    space, bus = Space(receiver), Bus(receiver)
+    mails = [SendGridApi(receiver), MailgunApi(receiver), GraphApi(receiver)]
     SqlApi(receiver, KEY.public_key()).answers = [Behaviour(body=b'{"code":"090001"}')] * 2
     receiver.script("/teams", Behaviour(status=202))
     receiver.script("/v2/enqueue", Behaviour(status=202))
@@ -188,7 +205,22 @@ def test_one_run_tells_every_kind_of_target_and_each_can_be_tested(
         "pagerduty": {"routing_key": "k" * 32, "api_url": here},
         "sentinel": sentinel(receiver),
         "snowflake": snowflake(url=here),
-        "file": {"destination": "file", "name": "events.jsonl"},
+        "splunk": {"url": here, "token": "hec-token"},
+        "googlechat": {"url": space.url},
+        "sendgrid": {"api_key": SENDGRID_KEY, "sender": "checks@example.com", "to": "soc@example.com", "api_url": here},
+        "mailgun": {
+            "api_key": MAILGUN_KEY, "domain": DOMAIN, "sender": "checks@example.com", "to": "soc@example.com",
+            "api_url": here,
+        },
+        "msgraph": {
+            "tenant_id": GRAPH_TENANT, "client_id": GRAPH_TENANT, "client_secret": CLIENT_SECRET,
+            "sender": "checks@example.com", "to": "soc@example.com", "api_url": here, "login_url": here,
+        },
+        "eventbridge": {
+            "region": REGION, "access_key_id": KEY_ID, "secret_access_key": SECRET,
+            "endpoint": receiver.url(""),
+        },
+        "file": {"destination": "file", "file_name": "events.jsonl"},
     }  # fmt: skip
     assert set(documents) == set(KINDS)
     for kind, document in documents.items():
@@ -199,11 +231,22 @@ def test_one_run_tells_every_kind_of_target_and_each_can_be_tested(
     okta(("boss@example.com", True), ("kim@example.com", False))
     run()
     assert sorted(message["channel"] for message in workspace.posted) == ["#identity", "U0KIM"]
-    for path in ("/hook", "/teams", "/v1/messages", "/v2/enqueue", "/api/v2/statements"):
+    for path in (
+        "/hook",
+        "/teams",
+        "/v1/messages",
+        "/v2/enqueue",
+        "/api/v2/statements",
+        "/services/collector/event",
+    ):
         (request,) = receiver.of(path)
         assert b"kim@example.com" in request.body, path
     assert len(mailbox.envelopes) == len(site.issues) == len(instance.incidents) == 1
     assert [row["Login"] for row in azure.rows] == ["kim@example.com"]
+    assert [len(api.sent) for api in mails] == [1, 1, 1]
+    ((card,),) = space.threads.values()
+    assert "kim@example.com" in json.dumps(card)
+    assert [entry["Detail"]["usersFailing"] for entry in bus.taken] == [["kim@example.com"]]
     (line,) = (tmp_path / "events" / "events.jsonl").read_text().splitlines()
     assert json.loads(line)["detail"]["usersFailing"] == ["kim@example.com"]
     for kind in documents:

@@ -1,13 +1,14 @@
-"""An administrator whose sign-in can be phished."""
+"""Administrators without a phishing-resistant factor."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from django.db.models import Q
 
-from checks.catalogue.base import (
+from checks.catalogue.audience_texts import AudienceTexts, ListText, ManagerText, UserText
+from checks.catalogue.definition import (
     CatalogueCheck,
+    Details,
     Settings,
     admin_roles,
     created_before,
@@ -17,7 +18,7 @@ from checks.catalogue.base import (
     maybe,
     source_names,
 )
-from checks.catalogue.fields import days
+from checks.catalogue.setting_fields import days
 from checks.models import Account, User
 
 
@@ -35,6 +36,27 @@ class AdminWeakMfa(CatalogueCheck):
         "Give each administrator two security keys, or a passkey and a key, and enrol them.",
         "Require a phishing-resistant factor in the sign-in policy of the administrator roles.",
         "Use a separate account for administration, and remove the roles from everyday accounts.",
+    )
+    texts = AudienceTexts(
+        subject="administrator rights need a safer second sign-in step",
+        user=UserText(
+            found="Your account has administrator rights, and a fake sign-in page could get around its second sign-in step.",
+            why="Fake pages can pass on codes and approvals within seconds. Security keys and passkeys recognise them and do not answer.",
+            actions=(
+                "Set up two security keys, or a passkey and a security key.",
+                "Use them whenever you sign in for administration.",
+                "If you no longer need the administrator rights, tell us.",
+            ),
+            due_days=7,
+        ),
+        manager=ManagerText(
+            found="This account has administrator rights, and a fake sign-in page could get around its second sign-in step.",
+            actions=(
+                "See that they have two security keys, or a passkey and a key.",
+                "Tell us if they no longer need the administrator rights.",
+            ),
+        ),
+        list=ListText(found="These administrators have no second step that withstands a fake sign-in page."),
     )
     frameworks = (
         "NIST-800-53:IA-2(1)",
@@ -59,7 +81,7 @@ class AdminWeakMfa(CatalogueCheck):
         cut = days_before(now, s.grace_days)
         return is_enabled(account) and account.phishing_resistant is False and created_before(account, cut)
 
-    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> dict[str, Any]:
+    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> Details:
         failing = [account for account in accounts if self.failing_account(account, s, now)]
         return {
             "adminRoles": admin_roles(accounts),

@@ -1,13 +1,13 @@
-"""A sign-in from where nobody should sign in."""
+"""Users whose last sign-in came from a denied country."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from django.db.models import Q
 
-from checks.catalogue.base import CatalogueCheck, Settings, has_identity_account, is_identity
-from checks.catalogue.fields import CountryListField
+from checks.catalogue.audience_texts import AudienceTexts, ListText, ManagerText, UserText
+from checks.catalogue.definition import CatalogueCheck, Details, Settings, has_identity_account, is_identity
+from checks.catalogue.setting_fields import CountryListField
 from checks.models import Account, User
 
 
@@ -23,6 +23,27 @@ class DeniedTerritory(CatalogueCheck):
         "Ask the user about the sign-in. If it was not theirs, end the sessions and reset password and factors.",
         "Block these countries in the sign-in policy.",
         "Exclude travellers until the day that they are back.",
+    )
+    texts = AudienceTexts(
+        subject="sign-in from an unexpected country",
+        user=UserText(
+            found="Your account was used to sign in from a country from which we do not expect sign-ins.",
+            why="If it was not you, somebody else may know your password.",
+            actions=(
+                "If it was not you, change your password now and tell us.",
+                "If you are travelling, tell us where you are and until when.",
+            ),
+            due_days=1,
+            contact="your security team",
+        ),
+        manager=ManagerText(
+            found="This account was used to sign in from a country from which we do not expect sign-ins.",
+            actions=(
+                "Ask whether they are travelling, and tell us until when.",
+                "If they are not, tell us today.",
+            ),
+        ),
+        list=ListText(found="The last sign-in of these users came from a denied country ({{countries}})."),
     )
     frameworks = ("NIST-800-53:AC-2(12)", "NIST-800-53:SI-4", "ISO-27001:A.8.16")
     fields = {
@@ -43,7 +64,7 @@ class DeniedTerritory(CatalogueCheck):
     def failing_account(self, account: Account, s: Settings, now: datetime) -> bool:
         return is_identity(account) and account.last_sign_in_country in s.countries
 
-    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> dict[str, Any]:
+    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> Details:
         latest = [a for a in accounts if is_identity(a) and a.last_sign_in_at == user.last_sign_in_at]
         return {
             "lastSignIn": user.last_sign_in_at,

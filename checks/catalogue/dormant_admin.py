@@ -1,13 +1,13 @@
-"""An administrator who is no longer there."""
+"""Administrators without a recent sign-in."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from django.db.models import Q
 
-from checks.catalogue.base import CatalogueCheck, Settings, admin_roles, days_before, maybe
-from checks.catalogue.fields import days
+from checks.catalogue.audience_texts import AudienceTexts, ListText, ManagerText, UserText
+from checks.catalogue.definition import CatalogueCheck, Details, Settings, admin_roles, days_before, maybe
+from checks.catalogue.setting_fields import days
 from checks.models import Account, User
 
 
@@ -25,6 +25,26 @@ class DormantAdmin(CatalogueCheck):
         "Disable the account if it served administration only.",
         "If it is an emergency account, exclude it here with that reason, and watch its sign-ins.",
     )
+    texts = AudienceTexts(
+        subject="administrator rights that nobody uses",
+        user=UserText(
+            found="Your account has administrator rights, and you have not signed in for more than {{idle_days}} days.",
+            why="Accounts with many rights are what attackers look for first, most of all if nobody watches them.",
+            actions=(
+                "Tell us whether you still need the administrator rights.",
+                "If you need them now and then, we can give them to you for the time of the work.",
+            ),
+            due_days=7,
+        ),
+        manager=ManagerText(
+            found="This account has administrator rights and has not been used for more than {{idle_days}} days.",
+            actions=(
+                "Tell us whether they still need the administrator rights.",
+                "If not, we will remove them; they can be given again at any time.",
+            ),
+        ),
+        list=ListText(found="These administrators have not signed in for more than {{idle_days}} days."),
+    )
     frameworks = ("NIST-800-53:AC-2(3)", "NIST-800-53:AC-6(7)", "CIS-V8:5.3", "CIS-V8:5.4", "ISO-27001:A.8.2")
     fields = {
         "idle_days": days(30, "Idle days", "Days since the last successful sign-in.", least=1),
@@ -37,7 +57,7 @@ class DormantAdmin(CatalogueCheck):
     def unknown(self, s: Settings, now: datetime) -> Q:
         return Q(last_sign_in_known=False) | Q(last_sign_in_at__lt=days_before(now, s.idle_days))
 
-    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> dict[str, Any]:
+    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> Details:
         return {
             "lastSignIn": user.last_sign_in_at,
             "createdAt": user.created_at,

@@ -1,12 +1,12 @@
-"""An outsider with power over the inside."""
+"""Guests and external users with an administrator role."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from django.db.models import Q
 
-from checks.catalogue.base import CatalogueCheck, Settings, admin_roles
+from checks.catalogue.audience_texts import AudienceTexts, ListText, ManagerText, UserText
+from checks.catalogue.definition import CatalogueCheck, Details, Settings, admin_roles
 from checks.models import Account, User
 
 
@@ -24,6 +24,27 @@ class GuestAdmin(CatalogueCheck):
         "Give long-term partners an internal account under your own policies.",
         "Look at what was changed with the role.",
     )
+    texts = AudienceTexts(
+        subject="guest account with administrator rights",
+        user=UserText(
+            found="Your guest account has administrator rights in our systems.",
+            why="We give such rights to guests only for a limited time, since we do not know when somebody changes jobs at your company.",
+            actions=(
+                "Tell us what you need the rights for and until when.",
+                "If you no longer need them, tell us and we will remove them.",
+            ),
+            due_days=7,
+            contact="the person at our company who invited you",
+        ),
+        manager=ManagerText(
+            found="This guest has administrator rights in our systems.",
+            actions=(
+                "Tell us whether they need the rights, what for and until when.",
+                "If not, we will remove them.",
+            ),
+        ),
+        list=ListText(found="These guests have an administrator role."),
+    )
     frameworks = ("NIST-800-53:AC-6(5)", "NIST-800-53:AC-6(7)", "CIS-V8:5.4", "ISO-27001:A.8.2")
     audience = Q(guest=True)
 
@@ -36,7 +57,7 @@ class GuestAdmin(CatalogueCheck):
     def failing_account(self, account: Account, s: Settings, now: datetime) -> bool:
         return account.is_admin is True
 
-    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> dict[str, Any]:
+    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> Details:
         return {
             "adminRoles": admin_roles(accounts),
             "userType": user.user_type or None,

@@ -1,15 +1,15 @@
-"""HR and the identity provider describe different people."""
+"""Users with different values in HR and at an identity provider."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from functools import reduce
 from operator import and_, or_
-from typing import Any
 
 from django import forms
 from django.db.models import Q
 
-from checks.catalogue.base import CatalogueCheck, Settings
+from checks.catalogue.audience_texts import AudienceTexts, ListText, ManagerText, UserText
+from checks.catalogue.definition import CatalogueCheck, Details, Settings
 from checks.models import Account, User
 
 FIELDS = [("manager", "Manager"), ("department", "Department"), ("title", "Title")]
@@ -29,6 +29,27 @@ class HrMismatch(CatalogueCheck):
         "After a change of job, review what access is left over from the last one.",
         "Provision these fields from HR instead of typing them twice.",
     )
+    texts = AudienceTexts(
+        subject="details that differ from those of HR",
+        user=UserText(
+            found="HR and our sign-in system have different details about you ({{fields}}).",
+            why="Some of your access follows from these details, so one of them may give you too little or too much.",
+            actions=(
+                "Look at your details in both systems.",
+                "Tell us which of them are right.",
+            ),
+            due_days=30,
+            contact="the HR department",
+        ),
+        manager=ManagerText(
+            found="HR and our sign-in system have different details about this person ({{fields}}).",
+            actions=(
+                "Tell us which department, title and manager are right.",
+                "After a change of job, tell us which access is no longer needed.",
+            ),
+        ),
+        list=ListText(found="HR and an identity provider disagree on these users ({{fields}})."),
+    )
     frameworks = ("NIST-800-53:PS-5", "NIST-800-53:AC-2", "ISO-27001:A.5.16")
     fields = {
         "fields": forms.MultipleChoiceField(
@@ -39,7 +60,7 @@ class HrMismatch(CatalogueCheck):
             help_text="What is compared; upper and lower case are the same.",
         ),
     }
-    audience = Q(in_hr=True)
+    audience = Q(in_hr=True) | Q(hr_unknown=True)
 
     def fails(self, s: Settings, now: datetime) -> Q:
         return reduce(or_, (Q(**{f"hr_{name}_differs": True}) for name in s["fields"]))
@@ -47,7 +68,7 @@ class HrMismatch(CatalogueCheck):
     def unknown(self, s: Settings, now: datetime) -> Q:
         return reduce(and_, (Q(**{f"hr_{name}_differs__isnull": True}) for name in s["fields"]))
 
-    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> dict[str, Any]:
+    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> Details:
         return {
             name: {
                 account.source.name: getattr(account, name) for account in accounts if getattr(account, name)

@@ -1,14 +1,21 @@
-"""Somebody tries the door of an account that nobody uses."""
+"""Inactive users with failed sign-ins."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from django import forms
 from django.db.models import Q
 
-from checks.catalogue.base import CatalogueCheck, Settings, days_before, has_identity_account, is_identity
-from checks.catalogue.fields import days
+from checks.catalogue.audience_texts import AudienceTexts, ListText, ManagerText, UserText
+from checks.catalogue.definition import (
+    CatalogueCheck,
+    Details,
+    Settings,
+    days_before,
+    has_identity_account,
+    is_identity,
+)
+from checks.catalogue.setting_fields import days
 from checks.models import Account, User
 
 
@@ -24,6 +31,29 @@ class InactiveAccountProbing(CatalogueCheck):
     recommended_actions = (
         "Disable the account if it is not needed.",
         "Otherwise look where the attempts come from, reset the password and require a phishing-resistant factor.",
+    )
+    texts = AudienceTexts(
+        subject="unsuccessful sign-ins to an unused account",
+        user=UserText(
+            found="Somebody tried to sign in to your account {{attempts}} times or more without success, and you have not used it for more than {{idle_days}} days.",
+            why="It may be somebody who guesses your password.",
+            actions=(
+                "If you need the account, sign in, set a new password and set up a second sign-in step.",
+                "If you do not need it any more, tell us and we will close it.",
+            ),
+            due_days=7,
+            contact="your security team",
+        ),
+        manager=ManagerText(
+            found="Somebody tried to sign in to this account without success, and it has not been used for more than {{idle_days}} days.",
+            actions=(
+                "Tell us whether the account is still needed.",
+                "If it is, ask them to set a new password and a second sign-in step.",
+            ),
+        ),
+        list=ListText(
+            found="Sign-ins to these unused accounts have been tried without success {{attempts}} times or more."
+        ),
     )
     frameworks = ("NIST-800-53:AC-7", "NIST-800-53:AC-2(12)", "NIST-800-53:SI-4", "ISO-27001:A.8.16")
     fields = {
@@ -50,7 +80,7 @@ class InactiveAccountProbing(CatalogueCheck):
     def failing_account(self, account: Account, s: Settings, now: datetime) -> bool:
         return is_identity(account) and bool(account.failed_sign_ins)
 
-    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> dict[str, Any]:
+    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> Details:
         return {"lastSignIn": user.last_sign_in_at, "failedSignIns": user.failed_sign_ins}
 
 

@@ -1,13 +1,13 @@
-"""A guest who no longer comes."""
+"""Guests without a recent sign-in."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from django.db.models import Q
 
-from checks.catalogue.base import CatalogueCheck, Settings, days_before, maybe
-from checks.catalogue.fields import days
+from checks.catalogue.audience_texts import AudienceTexts, ListText, ManagerText, UserText
+from checks.catalogue.definition import CatalogueCheck, Details, Settings, days_before, maybe
+from checks.catalogue.setting_fields import days
 from checks.models import Account, User
 
 
@@ -25,6 +25,27 @@ class InactiveGuest(CatalogueCheck):
         "Remove the guest, or its access to what it no longer needs.",
         "Give invitations an end date and review them regularly.",
     )
+    texts = AudienceTexts(
+        subject="guest access that is not used",
+        user=UserText(
+            found="You have guest access to our systems and have not used it for more than {{idle_days}} days.",
+            why="We close access that nobody uses, so that nobody else can use it in your name.",
+            actions=(
+                "If you still work with us, sign in once.",
+                "If not, there is nothing to do: we will close the access.",
+            ),
+            due_days=14,
+            contact="the person at our company who invited you",
+        ),
+        manager=ManagerText(
+            found="This guest has not used their access for more than {{idle_days}} days.",
+            actions=(
+                "Tell us whether you still work together.",
+                "If not, we will close the access.",
+            ),
+        ),
+        list=ListText(found="These guests have not signed in for more than {{idle_days}} days."),
+    )
     frameworks = ("NIST-800-53:AC-2(3)", "CIS-V8:5.3", "ISO-27001:A.5.18")
     fields = {
         "idle_days": days(30, "Idle days", "Days since the last successful sign-in.", least=1),
@@ -37,7 +58,7 @@ class InactiveGuest(CatalogueCheck):
     def unknown(self, s: Settings, now: datetime) -> Q:
         return Q(last_sign_in_known=False) | Q(last_sign_in_at__lt=days_before(now, s.idle_days))
 
-    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> dict[str, Any]:
+    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> Details:
         return {
             "lastSignIn": user.last_sign_in_at,
             "createdAt": user.created_at,

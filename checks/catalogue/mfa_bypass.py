@@ -1,12 +1,19 @@
-"""A user whom the identity provider lets past the second factor."""
+"""Users who may sign in without MFA."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from django.db.models import Q
 
-from checks.catalogue.base import CatalogueCheck, Settings, factor_kinds, is_enabled, source_names
+from checks.catalogue.audience_texts import AudienceTexts, ListText, ManagerText, UserText
+from checks.catalogue.definition import (
+    CatalogueCheck,
+    Details,
+    Settings,
+    factor_kinds,
+    is_enabled,
+    source_names,
+)
 from checks.models import Account, User
 
 
@@ -24,6 +31,27 @@ class MfaBypass(CatalogueCheck):
         "Limit how long a bypass may last, and let it end by itself.",
         "Look at the user's sign-ins since the bypass was set.",
     )
+    texts = AudienceTexts(
+        subject="second sign-in step switched off",
+        user=UserText(
+            found="Your account can at present be used without its second sign-in step.",
+            why="This is meant as a short help, for example after a lost phone. While it lasts, your password alone opens the account.",
+            actions=(
+                "If you have lost or replaced a device, set up the new one as your second step.",
+                "Tell us when it works, so that we can switch the second step on again.",
+                "If you did not ask for this, tell us today.",
+            ),
+            due_days=3,
+        ),
+        manager=ManagerText(
+            found="This account can at present be used without its second sign-in step.",
+            actions=(
+                "Ask whether they still wait for a new device or phone, and help them to get one.",
+                "Tell us if nobody knows why the second step is off.",
+            ),
+        ),
+        list=ListText(found="These users may sign in without their second step."),
+    )
     frameworks = ("NIST-800-53:IA-2(1)", "NIST-800-53:IA-2(2)", "CIS-V8:6.3", "ISO-27001:A.8.5")
 
     def fails(self, s: Settings, now: datetime) -> Q:
@@ -35,7 +63,7 @@ class MfaBypass(CatalogueCheck):
     def failing_account(self, account: Account, s: Settings, now: datetime) -> bool:
         return is_enabled(account) and account.mfa_bypass is True
 
-    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> dict[str, Any]:
+    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> Details:
         failing = [account for account in accounts if self.failing_account(account, s, now)]
         return {
             "lastSignIn": user.last_sign_in_at,

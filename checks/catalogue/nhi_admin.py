@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from django.db.models import Q
 
-from checks.catalogue.base import CatalogueCheck, Settings, admin_roles
+from checks.catalogue.audience_texts import AudienceTexts, ListText, ManagerText, UserText
+from checks.catalogue.definition import CatalogueCheck, Details, Settings, admin_roles
 from checks.models import Account, User
 
 
@@ -24,6 +24,26 @@ class NhiAdmin(CatalogueCheck):
         "Move the secret to a secrets manager and restrict where the identity may sign in from.",
         "Exclude with a reason what has to stay, and review it again by an end date.",
     )
+    texts = AudienceTexts(
+        subject="service account with administrator rights",
+        user=UserText(
+            found="This service account or shared mailbox has administrator rights.",
+            why="Anyone who can read its password, for example in a script, has the same rights.",
+            actions=(
+                "Tell us what it is used for.",
+                "Together we will give it only the rights that the work needs.",
+            ),
+            due_days=14,
+        ),
+        manager=ManagerText(
+            found="This service account or shared mailbox has administrator rights.",
+            actions=(
+                "Tell us what it is used for, so that we can give it only the rights that it needs.",
+                "Tell us if it is no longer needed.",
+            ),
+        ),
+        list=ListText(found="These service accounts and shared mailboxes have an administrator role."),
+    )
     frameworks = ("NIST-800-53:AC-6(5)", "NIST-800-53:AC-6(7)", "CIS-V8:5.4", "ISO-27001:A.8.2")
     audience = Q(nhi=True)
 
@@ -36,7 +56,7 @@ class NhiAdmin(CatalogueCheck):
     def failing_account(self, account: Account, s: Settings, now: datetime) -> bool:
         return account.is_admin is True
 
-    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> dict[str, Any]:
+    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> Details:
         return {
             "adminRoles": admin_roles(accounts),
             "userType": user.user_type or None,

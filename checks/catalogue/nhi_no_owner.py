@@ -1,12 +1,12 @@
-"""A non-human identity that belongs to nobody."""
+"""Non-human identities without an owner."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from django.db.models import Q
 
-from checks.catalogue.base import CatalogueCheck, Settings
+from checks.catalogue.audience_texts import AudienceTexts, ListText, ManagerText, UserText
+from checks.catalogue.definition import CatalogueCheck, Details, Settings
 from checks.models import Account, User
 
 
@@ -24,6 +24,23 @@ class NhiNoOwner(CatalogueCheck):
         "Disable it for a while if nobody claims it.",
         "Require an owner when such an identity is created.",
     )
+    texts = AudienceTexts(
+        subject="service account without an owner",
+        user=UserText(
+            found="Our records do not say who is responsible for this service account or shared mailbox.",
+            why="If something is wrong with it, nobody knows who to ask or what would stop without it.",
+            actions=(
+                "Tell us who uses it and what for.",
+                "Tell us who should be its owner.",
+            ),
+            due_days=30,
+        ),
+        manager=ManagerText(
+            found="Our records do not say who is responsible for this service account or shared mailbox.",
+            actions=("Tell us who uses it and who should be its owner.",),
+        ),
+        list=ListText(found="No source names an owner for these service accounts and shared mailboxes."),
+    )
     frameworks = ("NIST-800-53:AC-2", "CIS-V8:5.5", "ISO-27001:A.5.16")
     audience = Q(nhi=True)
 
@@ -36,7 +53,7 @@ class NhiNoOwner(CatalogueCheck):
     def failing_account(self, account: Account, s: Settings, now: datetime) -> bool:
         return account.owner == ""
 
-    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> dict[str, Any]:
+    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> Details:
         return {
             "userType": user.user_type or None,
             "createdAt": user.created_at,

@@ -1,12 +1,12 @@
-"""A person whom nobody answers for."""
+"""Users without a manager."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from django.db.models import Q
 
-from checks.catalogue.base import CatalogueCheck, Settings
+from checks.catalogue.audience_texts import AudienceTexts, ListText, ManagerText, UserText
+from checks.catalogue.definition import CatalogueCheck, Details, Settings
 from checks.models import Account, User
 
 
@@ -23,6 +23,21 @@ class NoManager(CatalogueCheck):
         "Fill in the manager in HR, or at the identity provider.",
         "Exclude those who have none with reason, such as the head of the organisation.",
     )
+    texts = AudienceTexts(
+        subject="no manager on record",
+        user=UserText(
+            found="Our records do not say who your manager is.",
+            why="Your manager approves the access that you ask for. Without one your requests may get stuck.",
+            actions=("Tell us who your manager is.",),
+            due_days=30,
+            contact="the HR department",
+        ),
+        manager=ManagerText(
+            found="Our records do not say who the manager of this account is.",
+            actions=("Tell us who the manager is.",),
+        ),
+        list=ListText(found="No source names a manager for these users."),
+    )
     frameworks = ("NIST-800-53:AC-2", "ISO-27001:A.5.18")
     audience = Q(nhi=False)
 
@@ -35,7 +50,7 @@ class NoManager(CatalogueCheck):
     def failing_account(self, account: Account, s: Settings, now: datetime) -> bool:
         return account.manager == ""
 
-    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> dict[str, Any]:
+    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> Details:
         return {"department": user.department or None, "title": user.title or None}
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from django.db.models import Q
 
-from checks.catalogue.base import (
+from checks.catalogue.audience_texts import AudienceTexts, ListText, ManagerText, UserText
+from checks.catalogue.definition import (
     CatalogueCheck,
+    Details,
     Settings,
     created_before,
     days_before,
@@ -15,7 +16,7 @@ from checks.catalogue.base import (
     is_enabled,
     source_names,
 )
-from checks.catalogue.fields import days
+from checks.catalogue.setting_fields import days
 from checks.models import Account, User
 
 
@@ -34,6 +35,27 @@ class NoMfa(CatalogueCheck):
         "Ask the user to enrol a factor, a phishing-resistant one (passkey, security key) where you can.",
         "Make the sign-in policy require MFA, so that an account without a factor cannot skip it.",
         "If the account is no longer needed, disable it.",
+    )
+    texts = AudienceTexts(
+        subject="no second sign-in step",
+        user=UserText(
+            found="Your account has no second sign-in step, such as an app or a security key.",
+            why="A password can be guessed or stolen. With a second step, your password alone is not enough to get in.",
+            actions=(
+                "Set up a second step: a security key or passkey if you have one, otherwise an authenticator app.",
+                "Sign out and in again to see that it works.",
+                "If you no longer use the account, tell us and we will close it.",
+            ),
+            due_days=7,
+        ),
+        manager=ManagerText(
+            found="This account has no second sign-in step, such as an app or a security key.",
+            actions=(
+                "Remind them to set one up; it takes a few minutes.",
+                "Tell us if the account is no longer needed.",
+            ),
+        ),
+        list=ListText(found="These users can sign in with a password alone, without a second step."),
     )
     frameworks = (
         "NIST-800-53:IA-2(1)",
@@ -57,7 +79,7 @@ class NoMfa(CatalogueCheck):
         cut = days_before(now, s.grace_days)
         return is_enabled(account) and account.mfa is False and created_before(account, cut)
 
-    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> dict[str, Any]:
+    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> Details:
         failing = [account for account in accounts if self.failing_account(account, s, now)]
         return {
             "createdAt": user.created_at,

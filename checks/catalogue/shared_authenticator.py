@@ -1,13 +1,13 @@
-"""One device or number that proves the identity of several users."""
+"""Users who share a device or number with other users."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from django import forms
 from django.db.models import Q
 
-from checks.catalogue.base import CatalogueCheck, Settings, is_identity
+from checks.catalogue.audience_texts import AudienceTexts, ListText, ManagerText, UserText
+from checks.catalogue.definition import CatalogueCheck, Details, Settings, is_identity
 from checks.models import Account, User
 
 
@@ -26,6 +26,28 @@ class SharedAuthenticator(CatalogueCheck):
         "Remove the device from all but its owner's account and let the others enrol their own.",
         "For an account that several people use, prefer access that is delegated to their own accounts.",
     )
+    texts = AudienceTexts(
+        subject="device shared with other people",
+        user=UserText(
+            found="A phone or device that confirms your sign-ins also confirms those of other people.",
+            why="Whoever holds the device can approve sign-ins to all of these accounts. Sometimes it is a device that does not belong to any of you.",
+            actions=(
+                "Look at the devices and phone numbers in your sign-in settings.",
+                "Remove what is not yours, and set up your own phone, app or security key.",
+                "If you do not know one of them, tell us today.",
+            ),
+            due_days=7,
+            contact="your security team",
+        ),
+        manager=ManagerText(
+            found="A phone or device that confirms sign-ins to this account also confirms those of other people.",
+            actions=(
+                "Ask whether they share a device, and help each person to set up their own.",
+                "If several people work with one account, ask us for access from their own accounts.",
+            ),
+        ),
+        list=ListText(found="The same device or phone number confirms the sign-ins of several users."),
+    )
     frameworks = ("NIST-800-53:IA-5", "NIST-800-53:AC-2(9)", "ISO-27001:A.5.17")
     fields = {
         "users": forms.IntegerField(
@@ -43,7 +65,7 @@ class SharedAuthenticator(CatalogueCheck):
     def failing_account(self, account: Account, s: Settings, now: datetime) -> bool:
         return is_identity(account) and bool(devices([account]))
 
-    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> dict[str, Any]:
+    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> Details:
         return {"usersSharing": user.shared_with, "authenticators": devices(accounts)}
 
 

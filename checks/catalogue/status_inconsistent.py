@@ -1,12 +1,12 @@
-"""Somebody who was locked out of one source and not of another."""
+"""Users who are active in one source and blocked in another."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from django.db.models import Q
 
-from checks.catalogue.base import CatalogueCheck, Settings
+from checks.catalogue.audience_texts import AudienceTexts, ListText, ManagerText, UserText
+from checks.catalogue.definition import CatalogueCheck, Details, Settings
 from checks.models import Account, Status, User
 
 
@@ -23,6 +23,26 @@ class StatusInconsistent(CatalogueCheck):
         "Find out whether the person is meant to have access, and make the sources agree.",
         "Let one source lead and provision the others from it.",
     )
+    texts = AudienceTexts(
+        subject="account open in one system and closed in another",
+        user=UserText(
+            found="Your account is open in one of our systems and closed in another.",
+            why="This happens when a change was not completed everywhere. You may miss access that you need, or keep some that should be gone.",
+            actions=(
+                "Tell us whether you still work with us and which systems you need.",
+                "We will make all systems agree.",
+            ),
+            due_days=7,
+        ),
+        manager=ManagerText(
+            found="This account is open in one of our systems and closed in another.",
+            actions=(
+                "Tell us whether they still work with you and need access.",
+                "If they have left, tell us the last day.",
+            ),
+        ),
+        list=ListText(found="These users are active in one source and disabled in another."),
+    )
     frameworks = ("NIST-800-53:AC-2", "NIST-800-53:PS-4", "CIS-V8:6.2", "ISO-27001:A.5.18")
 
     def fails(self, s: Settings, now: datetime) -> Q:
@@ -34,7 +54,7 @@ class StatusInconsistent(CatalogueCheck):
     def failing_account(self, account: Account, s: Settings, now: datetime) -> bool:
         return account.status == Status.ACTIVE
 
-    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> dict[str, Any]:
+    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> Details:
         return {
             "statuses": {a.source.name: a.status for a in accounts if a.status},
             "lastSignIn": user.last_sign_in_at,

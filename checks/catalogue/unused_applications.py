@@ -1,13 +1,13 @@
-"""Access to applications that nobody makes use of."""
+"""Users with applications that they do not use."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from django.db.models import Q
 
-from checks.catalogue.base import ALWAYS, CatalogueCheck, Settings, days_before, is_identity
-from checks.catalogue.fields import days
+from checks.catalogue.audience_texts import AudienceTexts, ListText, ManagerText, UserText
+from checks.catalogue.definition import ALWAYS, CatalogueCheck, Details, Settings, days_before, is_identity
+from checks.catalogue.setting_fields import days
 from checks.models import Account, User
 
 
@@ -24,6 +24,25 @@ class UnusedApplications(CatalogueCheck):
         "Remove the assignment; the user can ask for it again.",
         "Assign applications through groups that are reviewed regularly.",
     )
+    texts = AudienceTexts(
+        subject="applications that are not used",
+        user=UserText(
+            found="You have access to applications that you have not used for more than {{unused_days}} days.",
+            why="Access that nobody uses can be misused, and a licence may be missing somewhere else.",
+            actions=(
+                "Look through the applications that you can open, and tell us which of them you still need.",
+                "We remove the others. You can ask for them again at any time.",
+            ),
+            due_days=30,
+        ),
+        manager=ManagerText(
+            found="This person has access to applications that they have not used for more than {{unused_days}} days.",
+            actions=("Tell us which of them they need for their work.",),
+        ),
+        list=ListText(
+            found="These users have applications that they have not used for more than {{unused_days}} days."
+        ),
+    )
     frameworks = ("NIST-800-53:AC-6(7)", "CIS-V8:6.8", "ISO-27001:A.5.18")
     fields = {
         "unused_days": days(30, "Unused days", "Applications not used for longer fail.", least=1),
@@ -39,14 +58,15 @@ class UnusedApplications(CatalogueCheck):
         since = account.app_unused_since
         return is_identity(account) and since is not None and since < days_before(now, s.unused_days)
 
-    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> dict[str, Any]:
+    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> Details:
         failing = [account for account in accounts if self.failing_account(account, s, now)]
         cut = days_before(now, s.unused_days)
         return {"applications": [each for account in failing for each in unused(account, cut)]}
 
 
-def unused(account: Account, cut: datetime) -> list[dict[str, Any]]:
-    """The account's applications whose last use lies before ``cut``; never used counts from its creation."""
+def unused(account: Account, cut: datetime) -> list[dict[str, object]]:
+    """The account's applications last used before ``cut``; for one never used, the account's creation
+    counts."""
     found = []
     for application in account.applications or []:
         if "last_used_at" not in application:

@@ -1,13 +1,14 @@
-"""An account whose factors are all easy to intercept or to talk a person out of."""
+"""Users with an account whose factors are all weak."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from django.db.models import Q
 
-from checks.catalogue.base import (
+from checks.catalogue.audience_texts import AudienceTexts, ListText, ManagerText, UserText
+from checks.catalogue.definition import (
     CatalogueCheck,
+    Details,
     Settings,
     created_before,
     days_before,
@@ -15,7 +16,7 @@ from checks.catalogue.base import (
     is_enabled,
     source_names,
 )
-from checks.catalogue.fields import days
+from checks.catalogue.setting_fields import days
 from checks.models import Account, Assurance, User
 
 
@@ -33,6 +34,29 @@ class WeakMfaOnly(CatalogueCheck):
         "Enrol a passkey or a security key, or at least an authenticator app.",
         "Then remove the weak factors: as long as they stay, they remain the way in.",
         "Take text message, voice, e-mail and security question out of the enrolment policy.",
+    )
+    texts = AudienceTexts(
+        subject="second sign-in step that is easy to get around",
+        user=UserText(
+            found="Your account uses a second sign-in step that is easy to get around, such as a text message, a phone call or a question.",
+            why="Phone numbers and mailboxes can be taken over, and answers can be guessed. An app or a security key is much safer.",
+            actions=(
+                "Set up a passkey, a security key or an authenticator app.",
+                "Sign in with it once to see that it works.",
+                "Then remove the text message, phone call, e-mail or question from your sign-in settings.",
+            ),
+            due_days=14,
+        ),
+        manager=ManagerText(
+            found="This account uses a second sign-in step that is easy to get around, such as a text message or a phone call.",
+            actions=(
+                "Ask them to switch to an app, a passkey or a security key.",
+                "Tell us if they need a security key.",
+            ),
+        ),
+        list=ListText(
+            found="The second step of these users is weak: a text message, a call, an e-mail or a question."
+        ),
     )
     frameworks = ("NIST-800-63B:5.2.10", "NIST-800-53:IA-2(2)", "ISO-27001:A.8.5")
     fields = {
@@ -52,7 +76,7 @@ class WeakMfaOnly(CatalogueCheck):
         )
         return is_enabled(account) and weak and created_before(account, cut)
 
-    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> dict[str, Any]:
+    def explain(self, user: User, accounts: Sequence[Account], s: Settings, now: datetime) -> Details:
         failing = [account for account in accounts if self.failing_account(account, s, now)]
         return {
             "createdAt": user.created_at,

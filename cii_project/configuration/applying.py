@@ -4,38 +4,74 @@ What the file does not name stays. Each part calls the service that owns it, so 
 obey the same rules.
 """
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from checks import services as check_services
-from checks.models import Check
-from cii_project.configuration.reading import Problems, join, label, one_of, resolve
+from checks.models import Check, Source
+from cii_project.configuration.reading import (
+    Problems,
+    item_label,
+    join_path,
+    refuse_references,
+    resolve,
+    suggest,
+)
+from cii_project.imports.connected_files import check_reading_settings
 from integrations import services as integration_services
-from integrations.models import Integration
-from integrations.targets import KINDS
-from integrations.targets.base import InvalidDocument
+from integrations.models import Integration, SourceConnection
+from integrations.services import (
+    KINDS,
+    SOURCE_KINDS,
+    InvalidDocument,
+    is_push_kind,
+    is_secret_key,
+)
 from notifications import services as notification_services
-from notifications.messages import MessageError
 from notifications.models import Audience, Configuration, MessageTemplate, Subscription
-from notifications.subscriptions import OPTIONS
+from notifications.services import SUBSCRIPTION_OPTIONS, MessageError
 
-SECTIONS = ("installation", "schedule", "integrations", "checks")
-INSTALLATION = ("base_url", "account", "region", "tenant_name", "max_users_per_event")
+SECTIONS = ("installation", "schedule", "integrations", "sources", "checks")
+SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+INSTALLATION = (
+    "base_url",
+    "account",
+    "region",
+    "tenant_name",
+    "max_users_per_event",
+    "max_people_per_run",
+    "max_people_percent",
+    "language",
+    "instructions_url",
+    "contact",
+    "due_days",
+    "signature",
+    "logo_url",
+    "accent_colour",
+)
 SCHEDULE = {
     "time": "run_time",
     "zone": "run_zone",
     "weekly_on": "weekly_on",
     "quiet_from": "quiet_from",
     "quiet_until": "quiet_until",
+    "report_every": "report_every",
+    "report_recipients": "report_recipients",
 }
-# What every kind has; the other keys of an integration are its kind's own document.
-COMMON = ("name", "kind", "description", "owner_email", "limits", "state")
-STATES = ("active", "paused", "disabled")
+# Keys that every kind has; the other keys of an integration are its kind's own document.
+COMMON_KEYS = ("name", "kind", "description", "owner_email", "limits", "state")
+# Keys that every connected source has; the other keys are its kind's own document.
+SOURCE_KEYS = ("name", "slug", "kind", "system", "period_hours", "rate_share", "secret_expires_on", "state")
+SOURCE_STATES = ("active", "paused")
+INTEGRATION_STATES = ("active", "paused", "disabled")
 CHECK_FIELDS = (
     "enabled",
     "severity",
@@ -45,12 +81,13 @@ CHECK_FIELDS = (
     "included_domains",
     "ignored_logins",
 )
-CHECK_KEYS = (*CHECK_FIELDS, "targets", "messages")
+CHECK_KEYS = (*CHECK_FIELDS, "targets", "messages", "message_settings")
 
 
 @dataclass(slots=True)
-class Report:
-    """``changes``: a sentence each. ``secrets``: integration → its new signing secret, shown this once."""
+class ApplyReport:
+    """``changes``: a sentence each. ``secrets``: integration → the signing secret, or source → the push token,
+    that was made for it."""
 
     changes: list[str] = field(default_factory=list)
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
@@ -58,7 +95,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """One item of a check's ``targets``; ``path`` is where it stands in the file."""
+    """One item of a check's ``targets``; ``path`` is its place in the file."""
 
     integration: Integration
     audience: str
@@ -71,36 +108,49 @@ class _DryRun(Exception):
 
 
 def apply_config(
-    document: Mapping[str, Any], environment: Mapping[str, str], *, dry_run: bool = False
-) -> Report:
-    """Bring the database to what ``document`` says. Raises ``ConfigurationErrors``; then nothing changed."""
+    document: Mapping[str, Any],
+    environment: Mapping[str, str],
+    *,
+    dry_run: bool = False,
+    keep_secrets: Callable[[Mapping[str, str]], None] | None = None,
+) -> ApplyReport:
+    """Bring the database to what ``document`` says. Raises ``ConfigurationErrors``; then nothing changed.
+
+    ``keep_secrets`` is called with the signing secrets that were made, if any, before anything is committed: where
+    it raises nothing changes.
+    """
     problems = Problems()
-    report = Report()
-    resolved = resolve(dict(document), "", environment, problems)
-    work = _Applying(problems, report)
+    report = ApplyReport()
+    work = _Applying(problems, report, environment)
     try:
         with transaction.atomic():
-            work.apply(resolved)
+            work.apply(dict(document))
             problems.raise_if_any()
             if dry_run:
                 raise _DryRun
+            if keep_secrets and report.secrets:
+                keep_secrets(report.secrets)
     except _DryRun:
         report.secrets.clear()
     return report
 
 
 class _Applying:
-    def __init__(self, problems: Problems, report: Report) -> None:
+    def __init__(self, problems: Problems, report: ApplyReport, environment: Mapping[str, str]) -> None:
         self.problems = problems
         self.report = report
+        self.environment = environment
         self.integrations: dict[str, Integration] = {}
         # Integrations of this file that could not be saved: their names are no further error.
         self.broken: set[str] = set()
 
     def apply(self, document: dict[str, Any]) -> None:
         self._known_keys(document, "", SECTIONS)
+        for section in ("installation", "schedule"):
+            refuse_references(document.get(section), section, self.problems)
         self._installation(self._mapping(document, "installation"), self._mapping(document, "schedule"))
         self._integrations(document.get("integrations"))
+        self._sources(document.get("sources"))
         self._checks(self._mapping(document, "checks"))
 
     # --- Reading with errors ---
@@ -110,14 +160,14 @@ class _Applying:
         if value is None:
             return {}
         if not isinstance(value, dict):
-            self.problems.add(join(path, key), "Write keys and values below this one.")
+            self.problems.add(join_path(path, key), "Write keys and values below this one.")
             return {}
         return value
 
     def _known_keys(self, holder: Mapping[str, Any], path: str, known: tuple[str, ...]) -> None:
         for key in holder:
             if key not in known:
-                self.problems.add(join(path, key), f"This key is unknown. {one_of(key, known)}")
+                self.problems.add(join_path(path, key), f"This key is unknown. {suggest(key, known)}")
 
     @contextmanager
     def _errors_at(self, path: str) -> Iterator[None]:
@@ -127,7 +177,7 @@ class _Applying:
                 yield
         except InvalidDocument as error:
             for key, text in error.errors.items():
-                self.problems.add(join(path, key), text)
+                self.problems.add(join_path(path, key), text)
         except MessageError as error:
             self.problems.add(path, str(error))
         except ValidationError as error:
@@ -135,7 +185,7 @@ class _Applying:
                 self.problems.add(path, " ".join(error.messages))
                 return
             for key, messages in error.message_dict.items():
-                self.problems.add(join(path, key), " ".join(messages))
+                self.problems.add(join_path(path, key), " ".join(messages))
 
     # --- Sections ---
 
@@ -165,27 +215,36 @@ class _Applying:
         hours = {name: changed.get(name, getattr(row, name)) for name in ("quiet_from", "quiet_until")}
         if (hours["quiet_from"] is None) != (hours["quiet_until"] is None):
             self.problems.add("schedule", "Give both quiet_from and quiet_until, or null for both.")
+        report = {
+            name: changed.get(name, getattr(row, name)) for name in ("report_every", "report_recipients")
+        }
+        if report["report_every"] and not report["report_recipients"]:
+            self.problems.add(
+                "schedule.report_recipients", "Write at least one address, or set report_every to null."
+            )
         if changed.keys() & set(SCHEDULE.values()):
             at, zone = changed.pop("run_time", row.run_time), changed.pop("run_zone", row.run_zone)
             notification_services.update_schedule(at, zone)
         if changed:
-            Configuration.objects.filter(pk=row.pk).update(**changed)
+            notification_services.update_configuration(changed)
 
     def _integrations(self, items: Any) -> None:
         if items is None:
             return
         if not isinstance(items, list):
-            self.problems.add("integrations", "Write a list: each integration begins with “- name: …”.")
+            self.problems.add("integrations", "Write a list: each integration starts with “- name: …”.")
             return
         seen: set[str] = set()
         for place, item in enumerate(items):
-            path = f"integrations[{label(item, place)}]"
+            path = f"integrations[{item_label(item, place)}]"
             name = item.get("name") if isinstance(item, dict) else None
             if not isinstance(name, str) or not name.strip():
-                self.problems.add(join(path, "name"), "Give the integration a name of 1 to 64 characters.")
+                self.problems.add(
+                    join_path(path, "name"), "Give the integration a name of 1 to 64 characters."
+                )
                 continue
             if name.casefold() in seen:
-                self.problems.add(path, "This name stands here twice; case does not tell names apart.")
+                self.problems.add(path, "This name occurs twice; upper and lower case count as equal.")
                 continue
             seen.add(name.casefold())
             self._integration(item, name, path)
@@ -196,15 +255,16 @@ class _Applying:
         kind = item.get("kind", stored.kind if stored else None)
         if kind not in KINDS:
             text = "Say what kind of target this is." if kind is None else f"There is no kind {kind}."
-            self.problems.add(join(path, "kind"), f"{text} {one_of(kind or '', KINDS)}")
+            self.problems.add(join_path(path, "kind"), f"{text} {suggest(kind or '', KINDS)}")
         elif stored and kind != stored.kind:
             text = f"{stored.name} is of kind {stored.kind}, and a kind cannot change. Choose another name."
-            self.problems.add(join(path, "kind"), text)
+            self.problems.add(join_path(path, "kind"), text)
         limits = self._mapping(item, "limits", path)
         state = item.get("state")
-        if state is not None and state not in STATES:
-            self.problems.add(join(path, "state"), f"Write one of {', '.join(STATES)}.")
+        if state is not None and state not in INTEGRATION_STATES:
+            self.problems.add(join_path(path, "state"), f"Write one of {', '.join(INTEGRATION_STATES)}.")
         if len(self.problems.found) == before:
+            item = resolve(item, path, partial(is_secret_key, str(kind)), self.environment, self.problems)
             with self._errors_at(path):
                 self._save(item, name, str(kind), limits, stored)
         if self.problems.below(path):
@@ -213,7 +273,7 @@ class _Applying:
     def _save(
         self, item: dict[str, Any], name: str, kind: str, limits: dict[str, Any], stored: Integration | None
     ) -> None:
-        named = {key: value for key, value in item.items() if key not in COMMON}
+        named = {key: value for key, value in item.items() if key not in COMMON_KEYS}
         # A top-level key that the file names replaces the stored one whole; the others stay.
         kept = integration_services.document_of(stored) if stored else {}
         saved = integration_services.save_integration(
@@ -246,12 +306,112 @@ class _Applying:
             integration_services.disable(integration, reason=reason)
         self.report.changes.append(f"integration {integration.name}: {state}")
 
+    def _sources(self, items: Any) -> None:
+        if items is None:
+            return
+        if not isinstance(items, list):
+            self.problems.add("sources", "Write a list: each source starts with “- slug: …”.")
+            return
+        seen: set[str] = set()
+        for place, item in enumerate(items):
+            slug = item.get("slug") if isinstance(item, dict) else None
+            path = f"sources[{slug if isinstance(slug, str) and slug else place}]"
+            if not isinstance(slug, str) or not SLUG.fullmatch(slug):
+                text = "Give the source a short name of lower case letters, digits and hyphens, such as okta."
+                self.problems.add(join_path(path, "slug"), text)
+            elif slug in seen:
+                self.problems.add(path, "This short name occurs twice.")
+            else:
+                seen.add(slug)
+                self._connected_source(item, slug, path)
+
+    def _connected_source(self, item: dict[str, Any], slug: str, path: str) -> None:
+        before = len(self.problems.found)
+        stored = SourceConnection.objects.filter(source_slug=slug).first()
+        source = Source.objects.filter(slug=slug, deleted_at__isnull=True).first()
+        kind = item.get("kind", stored.kind if stored else None)
+        if kind not in SOURCE_KINDS:
+            text = "Say what kind of source this is." if kind is None else f"There is no kind {kind}."
+            self.problems.add(join_path(path, "kind"), f"{text} {suggest(kind or '', SOURCE_KINDS)}")
+        if source and not stored:
+            self.problems.add(path, f"{slug} is a source of files. Choose another short name.")
+        state = item.get("state")
+        if state is not None and state not in SOURCE_STATES:
+            self.problems.add(join_path(path, "state"), f"Write one of {', '.join(SOURCE_STATES)}.")
+        expires = self._date(item.get("secret_expires_on"), join_path(path, "secret_expires_on"))
+        if len(self.problems.found) > before:
+            return
+        item = resolve(item, path, SOURCE_KINDS[str(kind)].is_secret, self.environment, self.problems)
+        if self.problems.below(path):
+            return
+        with self._errors_at(path):
+            self._save_source(item, slug, str(kind), expires, stored)
+
+    def _date(self, value: Any, path: str) -> date | None:
+        try:
+            return date.fromisoformat(value) if value is not None else None
+        except (TypeError, ValueError):
+            self.problems.add(path, "Write a date such as 2027-01-31.")
+            return None
+
+    def _save_source(
+        self,
+        item: dict[str, Any],
+        slug: str,
+        kind: str,
+        expires: date | None,
+        stored: SourceConnection | None,
+    ) -> None:
+        named = {key: value for key, value in item.items() if key not in SOURCE_KEYS}
+        token = named.pop("token", None) if is_push_kind(kind) else None
+        if stored is None:
+            check_services.add_source(
+                slug=slug,
+                name=item.get("name") or slug,
+                kind=SOURCE_KINDS[kind].system or item.get("system") or "identity",
+                provider=SOURCE_KINDS[kind].provider,
+            )
+        connection, changed = integration_services.save_connection(
+            slug=slug,
+            kind=kind,
+            # A top-level key that the file names replaces the stored one whole; the others stay.
+            document={**(stored.settings if stored else {}), **named},
+            period_hours=item.get("period_hours", stored.period_hours if stored else 24),
+            rate_share=item.get("rate_share", stored.rate_share if stored else 50),
+            secret_expires_on=expires
+            if "secret_expires_on" in item or not stored
+            else stored.secret_expires_on,
+            connection=stored,
+        )
+        check_reading_settings(connection)
+        if is_push_kind(kind):
+            changed = self._push_token(connection, token) or changed
+        if changed:
+            self.report.changes.append(f"source {slug}: {'changed' if stored else 'created'}")
+        state = item.get("state")
+        if state is not None and state != connection.state:
+            reason = "set so in the configuration file" if state == "paused" else ""
+            integration_services.set_connection_state(connection, SourceConnection.State(state), reason)
+            self.report.changes.append(f"source {slug}: {state}")
+
+    def _push_token(self, connection: SourceConnection, given: object) -> bool:
+        """Take the token of the file, or make one where the source has none; whether its tokens changed."""
+        if given is not None and not isinstance(given, str):
+            raise InvalidDocument({"token": "Write text."})
+        before = {each.digest for each in integration_services.live_push_tokens(connection)}
+        if given is None and before:
+            return False
+        text = integration_services.rotate_push_token(connection, given=given)
+        if given is None:
+            self.report.secrets[connection.source_slug] = text
+        return before != {each.digest for each in integration_services.live_push_tokens(connection)}
+
     def _checks(self, items: dict[str, Any]) -> None:
         rows = {check.slug: check for check in Check.objects.all()}
         for slug, item in items.items():
             path = f"checks.{slug}"
             if slug not in rows:
-                self.problems.add(path, f"There is no check {slug}. {one_of(slug, rows)}")
+                self.problems.add(path, f"There is no check {slug}. {suggest(slug, rows)}")
             elif item is not None and not isinstance(item, dict):
                 self.problems.add(path, "Write keys and values below this one.")
             else:
@@ -266,9 +426,13 @@ class _Applying:
             with self._errors_at(path):
                 if check_services.update_check(check, **values):
                     self.report.changes.append(f"check {check.slug}: {', '.join(sorted(values))}")
+        own = self._mapping(item, "message_settings", path)
+        with self._errors_at(join_path(path, "message_settings")):
+            if own and notification_services.change_message_settings(check, own):
+                self.report.changes.append(f"check {check.slug}: message settings {', '.join(sorted(own))}")
         if "targets" in item:
-            self._targets(check, item["targets"], join(path, "targets"))
-        self._messages(check, self._mapping(item, "messages", path), join(path, "messages"))
+            self._targets(check, item["targets"], join_path(path, "targets"))
+        self._messages(check, self._mapping(item, "messages", path), join_path(path, "messages"))
 
     def _targets(self, check: Check, items: Any, path: str) -> None:
         if not isinstance(items, list):
@@ -288,7 +452,7 @@ class _Applying:
         }
         for key, target in wanted.items():
             with self._errors_at(target.path):
-                self._told(check, target, current.get(key))
+                self._subscribe(check, target, current.get(key))
         with self._errors_at(path):
             for key, row in current.items():
                 if key not in wanted:
@@ -296,7 +460,7 @@ class _Applying:
                     name = row.integration.name
                     self.report.changes.append(f"check {check.slug}: target {name} off ({row.audience})")
 
-    def _told(self, check: Check, target: "_Target", row: Subscription | None) -> None:
+    def _subscribe(self, check: Check, target: "_Target", row: Subscription | None) -> None:
         """Enable the target; options that are not named stay as they are."""
         name = f"check {check.slug}: target {target.integration.name}"
         if row is None:
@@ -312,7 +476,7 @@ class _Applying:
         if not isinstance(item, dict) or not isinstance(item.get("name"), str):
             self.problems.add(path, "Write an integration's name, or {name: …, audience: …}.")
             return None
-        self._known_keys(item, path, ("name", "audience", *OPTIONS))
+        self._known_keys(item, path, ("name", "audience", *SUBSCRIPTION_OPTIONS))
         name, audience = item["name"], item.get("audience", Audience.LIST.value)
         if name.casefold() in self.broken:
             return None
@@ -321,15 +485,15 @@ class _Applying:
         )
         if integration is None:
             known = Integration.objects.values_list("name", flat=True)
-            self.problems.add(path, f"There is no integration {name}. {one_of(name, known)}")
+            self.problems.add(path, f"There is no integration {name}. {suggest(name, known)}")
             return None
         possible = sorted(KINDS[integration.kind].audiences)
         if audience not in possible:
             self.problems.add(
-                path, f"{name} can be told of: {', '.join(possible)}. {one_of(audience, possible)}"
+                path, f"{name} supports these audiences: {', '.join(possible)}. {suggest(audience, possible)}"
             )
             return None
-        options = {key: item[key] for key in OPTIONS if key in item}
+        options = {key: item[key] for key in SUBSCRIPTION_OPTIONS if key in item}
         return _Target(integration, audience, options, path)
 
     def _messages(self, check: Check, kinds: dict[str, Any], path: str) -> None:
@@ -339,10 +503,10 @@ class _Applying:
             if kind not in KINDS:
                 continue
             audiences = item if isinstance(item, dict) else {Audience.LIST.value: item}
-            self._known_keys(audiences, join(path, kind), tuple(sorted(KINDS[kind].audiences)))
+            self._known_keys(audiences, join_path(path, kind), tuple(sorted(KINDS[kind].audiences)))
             for audience, text in audiences.items():
                 if audience in KINDS[kind].audiences:
-                    self._message(check, kind, audience, text, join(join(path, kind), audience))
+                    self._message(check, kind, audience, text, join_path(join_path(path, kind), audience))
 
     def _message(self, check: Check, kind: str, audience: str, text: Any, path: str) -> None:
         if text is not None and not isinstance(text, str):

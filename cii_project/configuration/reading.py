@@ -1,21 +1,36 @@
-"""From a file to plain values: YAML or JSON, duplicate keys refused, references to secrets resolved."""
+"""From a file to plain values: YAML or JSON within bounds, duplicate keys refused, references to secrets resolved."""
 
 import difflib
-import json
+import os
 import re
-from collections.abc import Iterable, Mapping
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-LARGEST_FILE = 4 << 20
+from cii_project.errors import ProjectError
+from integrations.services import (
+    MAX_JSON_BYTES,
+    MAX_JSON_DEPTH,
+    MAX_JSON_VALUES,
+    TOO_DEEP,
+    TOO_FULL,
+    JsonOutOfBounds,
+    is_encodable,
+    load_json,
+)
+
+# A secret read from a file: a client key with its chain is far smaller.
+MAX_SECRET = 65_536
 MERGE = "tag:yaml.org,2002:merge"
 # These hold names that people choose, so that a header called "env" is no reference.
 NAMED_FREELY = frozenset({"header", "query", "body"})
+NO_REFERENCE = "Only a secret key, such as authorization.password, takes a reference. Write the value itself."
 
 
-class ConfigurationErrors(Exception):
+class ConfigurationErrors(ProjectError):
     """Everything that is wrong with a file: path of the key → what is wrong and what to write instead."""
 
     def __init__(self, errors: Mapping[str, str]) -> None:
@@ -40,11 +55,12 @@ class Problems:
             raise ConfigurationErrors(self.found)
 
 
-def join(path: str, key: object) -> str:
+def join_path(path: str, key: object) -> str:
+    """``path.key``; ``key`` alone at the top of the file."""
     return f"{path}.{key}" if path else str(key)
 
 
-def one_of(text: object, known: Iterable[str]) -> str:
+def suggest(text: object, known: Iterable[str]) -> str:
     """ "Did you mean …?" where a known word is near, else all of them."""
     words = [str(word) for word in known]
     near = difflib.get_close_matches(str(text), words, n=1, cutoff=0.6)
@@ -57,7 +73,43 @@ def one_of(text: object, known: Iterable[str]) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's plain words: ``NO`` is Norway, ``16:00`` a text, a date a text; duplicate keys are refused."""
+    """YAML 1.2's plain words: ``NO`` is Norway, ``16:00`` a text, a date a text; duplicate keys are refused.
+
+    Depth and number of the values are bounded while they are composed. An alias counts as the values that it
+    repeats: nine lists of nine aliases each, eight levels deep, are 43 million values in 300 characters.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = self._deepest = self._count = 0
+        self._anchored: dict[str, tuple[int, int]] = {}  # anchor → number of values and levels below it
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
+            count, levels = self._anchored.get(str(event.anchor), (1, 0))
+            self._add(count, self._depth + levels)
+            return super().compose_node(parent, index)
+        self._depth += 1
+        self._add(1, self._depth)
+        before, outside, self._deepest = self._count - 1, self._deepest, self._depth
+        node = super().compose_node(parent, index)
+        if isinstance(event, yaml.NodeEvent) and event.anchor:
+            self._anchored[event.anchor] = (self._count - before, self._deepest - self._depth + 1)
+        self._deepest = max(outside, self._deepest)
+        self._depth -= 1
+        return node
+
+    def _add(self, count: int, depth: int) -> None:
+        self._count += count
+        self._deepest = max(self._deepest, depth)
+        if self._count > MAX_JSON_VALUES:
+            raise self._out_of_bounds(f"the file holds {TOO_FULL}, with the values that aliases repeat")
+        if depth > MAX_JSON_DEPTH:
+            raise self._out_of_bounds(f"the file is {TOO_DEEP}")
+
+    def _out_of_bounds(self, problem: str) -> yaml.MarkedYAMLError:
+        return yaml.MarkedYAMLError(problem=problem, problem_mark=self.get_mark())
 
 
 _Loader.yaml_implicit_resolvers = {}
@@ -85,7 +137,7 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
             raise yaml.MarkedYAMLError(problem="a key must be a text", problem_mark=key_node.start_mark)
         if key in seen:
             raise yaml.MarkedYAMLError(
-                problem=f"the key {key} stands here twice", problem_mark=key_node.start_mark
+                problem=f"the key {key} occurs twice", problem_mark=key_node.start_mark
             )
         seen.add(key)
     loader.flatten_mapping(node)
@@ -101,22 +153,35 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"the key {key} stands there twice")
+            raise ValueError(f"the key {key} occurs there twice")
         found[key] = value
     return found
 
 
-def parse(text: str, *, as_json: bool) -> dict[str, Any]:
-    """The document of a file's text. Raises :class:`ConfigurationErrors` with the line where one is known."""
+def load_yaml_or_json(text: str, *, as_json: bool = False) -> Any:
+    """The value of a file's text. Raises :class:`ConfigurationErrors` with the line where one is known."""
     try:
-        # The loader is a SafeLoader.
-        document = json.loads(text, object_pairs_hook=_unique) if as_json else yaml.load(text, _Loader)  # noqa: S506
+        document = (
+            load_json(text, object_pairs_hook=_unique) if as_json else yaml.load(text, _Loader)  # noqa: S506  # nosec B506  a SafeLoader
+        )
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "file"
         raise ConfigurationErrors({place: f"{error.problem or 'this is no YAML'}."}) from error
+    except JsonOutOfBounds as error:
+        raise ConfigurationErrors({"file": f"The file is {error}."}) from error
     except (ValueError, yaml.YAMLError, RecursionError) as error:
         raise ConfigurationErrors({"file": f"{error}."}) from error
+    if unstorable := dict.fromkeys(
+        _unstorable(document, ""), "Remove NUL characters and unpaired surrogates."
+    ):
+        raise ConfigurationErrors(unstorable)
+    return document
+
+
+def parse_document(text: str, *, as_json: bool) -> dict[str, Any]:
+    """The document of a configuration file's text."""
+    document = load_yaml_or_json(text, as_json=as_json)
     if document is None:
         return {}
     if not isinstance(document, dict):
@@ -124,15 +189,48 @@ def parse(text: str, *, as_json: bool) -> dict[str, Any]:
     return document
 
 
+def _unstorable(value: Any, path: str) -> Iterator[str]:
+    """The paths of texts that no database takes."""
+    if isinstance(value, str) and ("\0" in value or not is_encodable(value)):
+        yield path or "file"
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _unstorable(key, path) if isinstance(key, str) else ()
+            yield from _unstorable(item, join_path(path, ascii(key)[1:-1] if isinstance(key, str) else key))
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            yield from _unstorable(item, f"{path}[{place}]")
+
+
 def read_file(path: Path) -> dict[str, Any]:
     """Read a configuration file; ``.json`` is JSON, anything else YAML."""
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise ConfigurationErrors({"file": f"{path} is larger than {LARGEST_FILE >> 20} MiB."})
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path, MAX_JSON_BYTES)
+    except ValueError as error:
         raise ConfigurationErrors({"file": f"{path} cannot be read: {error}."}) from error
-    return parse(text, as_json=path.suffix.lower() == ".json")
+    return parse_document(text, as_json=path.suffix.lower() == ".json")
+
+
+def read_text(path: str | Path, most: int, *, regular: bool = False) -> str:
+    """The text of a file of at most ``most`` bytes; ``regular``: of no device, pipe or socket, which may have no end.
+
+    Raises ValueError that says why not.
+    """
+    try:
+        # Without O_NONBLOCK opening a pipe without a writer would never return.
+        descriptor = os.open(path, os.O_RDONLY | (os.O_NONBLOCK if regular else 0))
+        with open(descriptor, "rb") as stream:
+            if regular and not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ValueError("it is not a regular file")
+            data = stream.read(most + 1)
+    except OSError as error:
+        raise ValueError(error.strerror or str(error)) from error
+    if len(data) > most:
+        raise ValueError(f"it is larger than {most:,} bytes")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8 text") from None
 
 
 # --- References -------------------------------------------------------------------------------------
@@ -149,11 +247,13 @@ def _from_environment(name: str, path: str, environment: Mapping[str, str], prob
 
 def _from_file(name: str, path: str, problems: Problems) -> str | None:
     try:
-        return Path(name).read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-        problems.add(path, f"The file {name} cannot be read: {reason}.")
+        value = read_text(name, MAX_SECRET, regular=True).rstrip("\r\n")
+    except ValueError as error:
+        problems.add(path, f"The file {name} cannot be read: {error}.")
         return None
+    if not value:
+        problems.add(path, f"The file {name} is empty.")
+    return value
 
 
 def _reference(value: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -163,32 +263,70 @@ def _reference(value: Mapping[str, Any]) -> tuple[str, str] | None:
     return (word, name) if word in ("env", "file") and isinstance(name, str) else None
 
 
-def label(item: Any, place: int) -> str:
-    """How a path names an item of a list: by its name where it has one."""
+def item_label(item: Any, place: int) -> str:
+    """An item of a list in a path: its name if it has one, else its index."""
     name = item.get("name") if isinstance(item, dict) else None
     return name if isinstance(name, str) and name.strip() else str(place)
 
 
-def resolve(value: Any, path: str, environment: Mapping[str, str], problems: Problems) -> Any:
-    """Replace each ``{env: NAME}`` and ``{file: PATH}`` by what it names; a missing one is a problem.
+# Whether the key at a path within an integration is a secret one.
+IsSecret = Callable[[Sequence[str]], bool]
 
-    A parameter (below ``header``, ``query`` or ``body``) whose value is a reference becomes a secret one.
+
+def resolve(
+    value: Any,
+    path: str,
+    is_secret: IsSecret,
+    environment: Mapping[str, str],
+    problems: Problems,
+    keys: Sequence[str] = (),
+) -> Any:
+    """Replace each ``{env: NAME}`` and ``{file: PATH}`` by its value; a missing one is a problem.
+
+    ``keys``: those that lead from the integration to ``value``. A reference is a problem except at a secret
+    key: other values are shown on pages. A parameter (below ``header``, ``query`` or ``body``) becomes a
+    secret one.
     """
     if isinstance(value, list):
         return [
-            resolve(item, f"{path}[{label(item, place)}]", environment, problems)
+            resolve(
+                item, f"{path}[{item_label(item, place)}]", is_secret, environment, problems, (*keys, "[]")
+            )
             for place, item in enumerate(value)
         ]
     if not isinstance(value, dict):
         return value
-    parent, _, key = path.rpartition(".")
-    reference = None if key in NAMED_FREELY else _reference(value)
+    if keys[-2:-1] and keys[-2] in NAMED_FREELY and _is_secret_reference(value):
+        value = value["value"]
+    reference = None if keys and keys[-1] in NAMED_FREELY else _reference(value)
     if reference is None:
-        return {key: resolve(item, join(path, key), environment, problems) for key, item in value.items()}
+        return {
+            key: resolve(item, join_path(path, key), is_secret, environment, problems, (*keys, str(key)))
+            for key, item in value.items()
+        }
+    if not is_secret(keys):
+        problems.add(path, NO_REFERENCE)
+        return None
     word, name = reference
     found = (
         _from_environment(name, path, environment, problems)
         if word == "env"
         else _from_file(name, path, problems)
     )
-    return {"value": found, "secret": True} if parent.rpartition(".")[2] in NAMED_FREELY else found
+    return {"value": found, "secret": True} if keys[-2:-1] and keys[-2] in NAMED_FREELY else found
+
+
+def _is_secret_reference(parameter: Mapping[str, Any]) -> bool:
+    """Whether a parameter is written ``{value: {env: NAME}, secret: true}``, the long form of ``{env: NAME}``."""
+    inner = parameter.get("value")
+    return (
+        set(parameter) == {"value", "secret"}
+        and parameter["secret"] is True
+        and isinstance(inner, dict)
+        and _reference(inner) is not None
+    )
+
+
+def refuse_references(value: Any, path: str, problems: Problems) -> None:
+    """Note each reference in a part of the document that has no secret keys."""
+    resolve(value, path, lambda _: False, {}, problems)

@@ -1,28 +1,17 @@
-"""The sources, one file each. Adding one is a module with a class and its line here."""
+"""The kinds of source with an API, found by walking this package: ``<slug>/kind.py`` holds one subclass of
+:class:`~integrations.sources.shared.api_source.ApiSource` or
+:class:`~integrations.sources.shared.connection_kind.PushSource`."""
 
+import sys
 from collections.abc import Mapping
-from io import BufferedReader
-from pathlib import PurePath
 
-from integrations.sources.base import FileSource, Read, SourceError, Unreadable, beginning, peekable
-from integrations.sources.csv_file import CsvFile
-from integrations.sources.json_array import JsonArray
-from integrations.sources.json_lines import JsonLines
+from integrations.kind_folders import kinds_in
+from integrations.sources.shared.api_source import ApiSource
+from integrations.sources.shared.connection_kind import ConnectionKind
 
-__all__ = ["SOURCES", "FileSource", "Read", "SourceError", "Unreadable", "detect", "peekable"]
-
-SOURCES: Mapping[str, FileSource] = {source.slug: source for source in (CsvFile(), JsonLines(), JsonArray())}
-
-
-def detect(name: str, stream: BufferedReader) -> FileSource:
-    """The source for a file by its extension, else by its first byte.
-
-    JSON is told by its first byte whatever the extension: ``.json`` may hold either kind.
-    """
-    first = beginning(stream)[:1]
-    suffix = PurePath(name).suffix.casefold()
-    by_byte = next((s for s in SOURCES.values() if s.first_bytes and first == s.first_bytes), None)
-    by_name = next((s for s in SOURCES.values() if suffix in s.extensions), None)
-    if suffix == ".json":
-        return by_byte or SOURCES["json"]
-    return by_name or by_byte or SOURCES["csv"]
+# By slug, in the order in which the gallery shows them.
+SOURCE_KINDS: Mapping[str, ConnectionKind] = kinds_in(sys.modules[__name__], ConnectionKind)
+# Those of them that the product reads.
+API_SOURCES: Mapping[str, ApiSource] = {
+    slug: kind for slug, kind in SOURCE_KINDS.items() if isinstance(kind, ApiSource)
+}

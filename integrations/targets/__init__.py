@@ -1,39 +1,23 @@
-"""The kinds of target; one file each. Add one: a module here and a line below."""
+"""The kinds of target, found by walking this package: ``<slug>/kind.py`` holds one subclass of :class:`TargetKind`."""
 
-from integrations.targets.base import TargetKind
-from integrations.targets.email import Email
-from integrations.targets.file import File
-from integrations.targets.jira import Jira
-from integrations.targets.pagerduty import PagerDuty
-from integrations.targets.sentinel import Sentinel
-from integrations.targets.servicenow import ServiceNow
-from integrations.targets.slack import Slack
-from integrations.targets.snowflake import Snowflake
-from integrations.targets.teams import Teams
-from integrations.targets.webex import Webex
-from integrations.targets.webhook import Webhook
+import sys
+from collections.abc import Mapping, Sequence
 
-KINDS: dict[str, TargetKind] = {
-    kind.slug: kind
-    for kind in (
-        Webhook(),
-        Slack(),
-        Teams(),
-        Webex(),
-        Email(),
-        Jira(),
-        ServiceNow(),
-        PagerDuty(),
-        Sentinel(),
-        Snowflake(),
-        File(),
-    )
-}
+from integrations.kind_folders import kinds_in
+from integrations.targets.shared.target_kind import TargetKind
+
+# By slug, in the order in which the gallery shows them.
+KINDS: Mapping[str, TargetKind] = kinds_in(sys.modules[__name__], TargetKind)  # type: ignore[type-abstract]
 
 
-def get(slug: str) -> TargetKind:
-    """The kind of that name. Raises KeyError with the names that exist."""
+def kind_of(slug: str) -> TargetKind:
+    """The kind of that slug. Raises KeyError with the slugs that exist."""
     try:
         return KINDS[slug]
     except KeyError:
         raise KeyError(f"There is no kind “{slug}”. Kinds: {', '.join(KINDS)}.") from None
+
+
+def is_secret_key(slug: str, keys: Sequence[str]) -> bool:
+    """Whether these keys lead to a secret value in a document of that kind."""
+    return kind_of(slug).is_secret(keys)

@@ -1,13 +1,15 @@
-// What the pages of checks need beside console.js: insert a variable, toasts that leave, a counted selection.
+// For the pages of checks, in addition to console.js: insert a variable, toasts that leave, a counted selection.
 (() => {
   "use strict";
 
   document.addEventListener("click", (event) => {
     const insert = event.target.closest("[data-insert]");
     if (insert) insertText(document.getElementById("message-text"), insert.dataset.insert);
-    // The undo's own request must be under way before its toast is gone.
     const dismiss = event.target.closest("[data-dismiss]");
-    if (dismiss) setTimeout(() => dismiss.closest(".c-toast")?.remove(), 50);
+    const close = () => dismiss.closest(".c-toast")?.remove();
+    // htmx drops the answer to a request whose element is gone.
+    if (dismiss?.hasAttribute("hx-post")) dismiss.addEventListener("htmx:afterRequest", close, { once: true });
+    else if (dismiss) close();
   });
 
   function insertText(area, text) {
@@ -17,7 +19,40 @@
     area.dispatchEvent(new Event("input", { bubbles: true }));
   }
 
-  // console.js has ticked all or none by now.
+  // A message's text that nobody saved outlives the page and the session in this browser's storage. It is a template, which
+  // every member may read; no form with a secret is kept so.
+  const editor = document.getElementById("message-text");
+  if (editor && !editor.readOnly) {
+    const key = `draft:${editor.form.getAttribute("action")}`;
+    const note = document.getElementById("message-draft");
+    const read = () => {
+      try { return JSON.parse(localStorage.getItem(key)); } catch { return null; }
+    };
+    const draft = read();
+    if (draft && draft.text !== editor.value) {
+      const at = new Date(draft.at);
+      const when = note.querySelector("time");
+      when.dateTime = at.toISOString();
+      when.textContent = at.toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
+      note.hidden = false;
+    } else if (!editor.form.querySelector('[role="alert"]')) localStorage.removeItem(key);
+    note.addEventListener("click", (event) => {
+      const button = event.target.closest("button");
+      if (!button) return;
+      if ("restoreDraft" in button.dataset) {
+        editor.value = draft.text;
+        editor.dispatchEvent(new Event("input", { bubbles: true }));
+      } else localStorage.removeItem(key);
+      note.hidden = true;
+      editor.focus();
+    });
+    editor.addEventListener("input", () => {
+      if (editor.value === editor.defaultValue) localStorage.removeItem(key);
+      else localStorage.setItem(key, JSON.stringify({ text: editor.value, at: Date.now() }));
+    });
+  }
+
+  // console.js has already selected all or none.
   document.addEventListener("change", (event) => {
     const said = document.getElementById("bulk-count");
     if (!said || !event.target.matches('[name="slug"], [data-check-all="slug"]')) return;

@@ -15,7 +15,7 @@ def days_ago(days: float, now: datetime = NOW) -> datetime:
 
 
 def make_user(name: str = "ann@example.com", **facts: Any) -> User:
-    """A protected, enabled human of whom nothing is wrong and everything is known."""
+    """A protected, enabled human with nothing wrong and everything known."""
     quiet: dict[str, Any] = {
         "name": name,
         "login": name,

@@ -1,10 +1,11 @@
-"""The thirty checks once more, in plain Python over raw records, written from CHECKS.md and not from the engine.
+"""Checks once more, in plain Python over raw records, written from their description and not from the engine.
 
 A record is the dictionary that an import takes; a person is the list of ``(source, kind, record)``.
-``judge`` answers for one person and one check: "fails", "unknown", "passes" or "outside".
+``evaluate`` answers for one person and one check: "fails", "unknown", "passes", "outside" or "stale"; ``follow`` says
+what becomes of the finding.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,12 +19,50 @@ HIGH = RESISTANT | {"hardware_otp_pin"}
 DENIED = {"BY", "CF", "CD", "CU", "IR", "IQ", "KP", "LB", "LY", "RU", "SD", "SO", "SY", "YE"}
 
 
+def without_the_future(kind: str, raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A time more than a day ahead is unknown. A user whose employment ends at a time to come is employed until then."""
+    now = datetime.now(UTC)
+    times = {
+        name: datetime.fromisoformat(raw[name])
+        for name in ("created_at", "status_changed_at", "password_changed_at", "last_sign_in_at")
+        if raw.get(name) not in (None, "unknown")
+    }
+    ends = times.get("status_changed_at")
+    if kind == "hr" and ends and ends > now:
+        del times["status_changed_at"]
+        if raw.get("status") in ("disabled", "deprovisioned", "deleted"):
+            raw = {**raw, "status": "active", "status_changed_at": "unknown"}
+    latest = now + timedelta(days=1)
+    applications = [
+        {"name": each["name"]} if is_after(each.get("last_used_at"), latest) else each
+        for each in known_list(raw.get("applications"))
+    ]
+    return {
+        **raw,
+        **{name: "unknown" for name, moment in times.items() if moment > latest},
+        **({"applications": applications} if applications else {}),
+    }
+
+
+def known_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def is_after(value: Any, moment: datetime) -> bool:
+    return value not in (None, "unknown") and datetime.fromisoformat(value) > moment
+
+
 @dataclass
 class Seen:
     """One record as CHECKS.md reads it: None is unknown; for lists [] is none; for sign-in "never"."""
 
     kind: str
     raw: Mapping[str, Any]
+    # The groups of fields whose values are older than their maximum age.
+    too_old: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self.raw = without_the_future(self.kind, self.raw)
 
     def word(self, name: str) -> Any:
         value = self.raw.get(name, "unknown")
@@ -76,14 +115,24 @@ class Seen:
         enabled = self.word("mfa_enabled")
         if enabled is False:
             return False
-        if self.factors is None:
-            return enabled
-        return bool(self.factors - {"password"}) or enabled is True
+        if enabled or self.names_a_second_factor:
+            return True
+        # A kind that is not recognised may be a second factor or not.
+        return False if self.factors is not None and self.factors <= LOW | MEDIUM | HIGH else None
+
+    @property
+    def names_a_second_factor(self) -> bool:
+        return bool((self.factors or set()) & (LOW | MEDIUM | HIGH) - {"password"})
+
+    @property
+    def has_unnamed_factor(self) -> bool:
+        """The source says that there is MFA, and its list has no second factor: how strong it is, is unknown."""
+        return self.word("mfa_enabled") is True and not self.names_a_second_factor
 
     @property
     def weak(self) -> bool | None:
         """An unrecognised kind leaves open how strong the account is, unless a strong one is beside it."""
-        if self.factors is None:
+        if self.factors is None or self.has_unnamed_factor:
             return None
         if self.factors & HIGH or not self.factors:
             return False
@@ -91,7 +140,7 @@ class Seen:
 
     @property
     def resistant(self) -> bool | None:
-        if self.factors is None:
+        if self.factors is None or self.has_unnamed_factor:
             return None
         if self.factors & RESISTANT:
             return True
@@ -120,8 +169,17 @@ class Person:
         return [each for each in self.seen if each.on]
 
     @property
+    def perhaps_on(self) -> list[Seen]:
+        return [each for each in self.identity if each.status is None]
+
+    @property
     def hr(self) -> list[Seen]:
         return [each for each in self.seen if each.kind == "hr"]
+
+    def over_enabled(self, answer: Callable[[Seen], bool | None]) -> str:
+        """Over the enabled accounts. One of unknown status fails for nobody, and lets nobody pass that would fail."""
+        perhaps = [False if answer(each) is False else None for each in self.perhaps_on]
+        return three([*map(answer, self.on), *perhaps])
 
     @property
     def types(self) -> list[str | None]:
@@ -201,16 +259,67 @@ def graced(answer: bool | None, created: datetime | None, days: float, now: date
     return answer if old(created or ALWAYS, days, now) else False
 
 
-def judge(slug: str, person: Person, now: datetime, *, hr_is_known: bool = True) -> str:
+# Which checks need a group of fields beside the profile.
+READ_BY: Mapping[str, Sequence[str]] = {
+    "factors": (
+        "no-mfa", "nhi-no-mfa", "weak-mfa-only", "admin-weak-mfa", "mfa-bypass", "shared-authenticator",
+    ),
+    "roles": ("admin-weak-mfa", "dormant-admin", "nhi-admin", "guest-admin"),
+    "sign_in": (
+        "inactive-user", "inactive-guest", "never-logged-in", "dormant-admin", "denied-territory",
+        "inactive-account-probing",
+    ),
+    "password": ("password-age", "nhi-password-age", "password-never-expires"),
+    "hr": (
+        "user-type-missing", "user-type-inconsistent", "status-inconsistent", "terminated-active",
+        "missing-in-hr", "hr-mismatch", "no-manager", "manager-inactive", "nhi-no-owner",
+    ),
+    "applications": ("unused-applications",),
+    "forwarding": ("email-forwarding",),
+    "risk": ("leaked-credentials",),
+}  # fmt: skip
+
+
+def is_known(slug: str) -> bool:
+    """Whether the check is written here: its cases (tests/checks/cases/) are enough for one whose rule is a plain condition."""
+    return _function_name(slug) in globals()
+
+
+def _function_name(slug: str) -> str:
+    return "_" + slug.replace("-", "_")
+
+
+def evaluate(slug: str, person: Person, now: datetime, *, hr_is_known: bool = True) -> str:
     if not person.protected:
         return "outside"
-    return str(globals()["_" + slug.replace("-", "_")](person, now, hr_is_known))
+    answer = str(globals()[_function_name(slug)](person, now, hr_is_known))
+    too_old = set()
+    for account in person.live:
+        too_old |= {"hr"} if account.kind == "hr" and account.too_old else account.too_old
+    is_stale = "profile" in too_old or any(slug in READ_BY.get(group, ()) for group in too_old)
+    return "stale" if answer != "outside" and is_stale else answer
+
+
+# A finding is "none", "open" or "suspended": resolved as unknown, and not known to be over.
+RESOLUTIONS = {"passes": "cured", "unknown": "unknown", "outside": "out_of_scope"}
+
+
+def follow(finding: str, answer: str) -> tuple[str, str]:
+    """What becomes of a finding by the next answer: its state, and what happens: "new", "reopened", or why it is
+    resolved."""
+    if answer == "stale":
+        return finding, ""
+    if answer == "fails":
+        return "open", {"none": "new", "suspended": "reopened", "open": ""}[finding]
+    if answer == "unknown":
+        return ("suspended", "unknown") if finding == "open" else (finding, "")
+    return "none", RESOLUTIONS[answer] if finding == "open" else ""
 
 
 def _no_mfa(p: Person, now: datetime, _: bool) -> str:
     if p.nhi:
         return "outside"
-    return three([graced(None if a.mfa is None else not a.mfa, a.created, 14, now) for a in p.on])
+    return p.over_enabled(lambda a: graced(None if a.mfa is None else not a.mfa, a.created, 14, now))
 
 
 def _nhi_no_mfa(p: Person, now: datetime, _: bool) -> str:
@@ -221,24 +330,24 @@ def _nhi_no_mfa(p: Person, now: datetime, _: bool) -> str:
     lacking = [a for a in p.on if a.mfa is False]
     if lacking:
         return "fails" if all(old(a.created, 1, now) for a in lacking) else "passes"
-    return "unknown" if p.on else "passes"
+    return "unknown" if p.on or any(a.mfa is not True for a in p.perhaps_on) else "passes"
 
 
 def _weak_mfa_only(p: Person, now: datetime, _: bool) -> str:
-    return three([graced(a.weak, a.created, 14, now) for a in p.on])
+    return p.over_enabled(lambda a: graced(a.weak, a.created, 14, now))
 
 
 def _admin_weak_mfa(p: Person, now: datetime, _: bool) -> str:
     if p.admin is False:
         return "outside"
-    answer = three(
-        [graced(None if a.resistant is None else not a.resistant, a.created, 0, now) for a in p.on]
+    answer = p.over_enabled(
+        lambda a: graced(None if a.resistant is None else not a.resistant, a.created, 0, now)
     )
     return "unknown" if answer == "fails" and p.admin is None else answer
 
 
 def _mfa_bypass(p: Person, now: datetime, _: bool) -> str:
-    return three([a.word("mfa_bypass") for a in p.on])
+    return p.over_enabled(lambda a: a.word("mfa_bypass"))
 
 
 def _shared_authenticator(p: Person, now: datetime, _: bool) -> str:
@@ -268,13 +377,15 @@ def _dormant_admin(p: Person, now: datetime, _: bool) -> str:
 
 
 def _never_logged_in(p: Person, now: datetime, _: bool) -> str:
+    if p.enabled is False:
+        return "outside"
     if not p.identity or p.sign_in or not old(p.created or ALWAYS, 7, now):
         return "passes"
     return "fails" if p.sign_in_known else "unknown"
 
 
 def _password(p: Person, now: datetime, days: int) -> str:
-    changed = [a.time("password_changed_at") for a in p.on]
+    changed = [a.time("password_changed_at") for a in p.on] + [None for _ in p.perhaps_on]
     return three([None if moment is None else old(moment, days, now) for moment in changed])
 
 
@@ -287,7 +398,7 @@ def _nhi_password_age(p: Person, now: datetime, _: bool) -> str:
 
 
 def _password_never_expires(p: Person, now: datetime, _: bool) -> str:
-    return three([a.word("password_never_expires") for a in p.on])
+    return p.over_enabled(lambda a: a.word("password_never_expires"))
 
 
 def _user_type_missing(p: Person, now: datetime, _: bool) -> str:
@@ -311,13 +422,14 @@ def _status_inconsistent(p: Person, now: datetime, _: bool) -> str:
 def _stuck_state(p: Person, now: datetime, _: bool) -> str:
     passing = {"staged", "provisioned", "recovery", "password_expired", "locked_out", "transient"}
     since = [a.time("status_changed_at") for a in p.identity if a.status in passing]
+    since += [None for _ in p.perhaps_on]
     return three([None if moment is None else old(moment, 14, now) for moment in since])
 
 
 def _terminated_active(p: Person, now: datetime, _: bool) -> str:
     if not p.hr or p.enabled is False:
         return "outside"
-    if any(a.status == "active" for a in p.hr):
+    if any(a.status in ("active", "on_leave") for a in p.hr):
         return "passes"
     if any(a.status is None for a in p.hr):
         return "unknown"
@@ -372,7 +484,7 @@ def _manager_inactive(p: Person, now: datetime, _: bool) -> str:
     if given is None:
         return "unknown"
     if not p.manager_known:
-        return "fails"
+        return "unknown"
     return three([None if p.manager_on is None else not p.manager_on])
 
 

@@ -10,12 +10,13 @@ from django.db.models.expressions import RawSQL
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from checks import evaluation
+from checks import dialect
 from checks.catalogue import CATALOGUE
-from checks.models import Check, CheckResult, Exclusion, Finding, Run, User
-from checks.rules import place_of
+from checks.engine import evaluate, statements
+from checks.engine.outcomes import Outcome, Place, tally
+from checks.freshness import STALE_TABLE
+from checks.models import Check, CheckResult, Exclusion, FieldGroup, Finding, Run, User
 from checks.services import preview_run, run_checks, sync_catalogue, update_check
-from checks.verdicts import Place, Tallies, Tally, Verdict, complement, mask, place
 from tests.checks.factories import check_of, days_ago, make_account, make_user, open_names
 
 pytestmark = pytest.mark.django_db
@@ -52,12 +53,6 @@ def change(user: User, **facts: Any) -> None:
     User.objects.filter(pk=user.pk).update(**facts)
 
 
-def word(user: User, slug: str = "no-mfa") -> Verdict:
-    at = place_of(Check.objects.get(slug=slug))
-    stored = User.objects.values_list("verdict_a", "verdict_b").get(pk=user.pk)
-    return next(verdict for verdict in Verdict if stored[at.word] & at.mask == at.bits(verdict))
-
-
 def test_who_begins_to_fail_is_new_once_and_stays_open():
     fail()
     make_user("bob@example.com")
@@ -92,7 +87,7 @@ def test_who_is_cured_is_resolved_and_new_again_after_a_relapse():
     assert Finding.objects.count() == 2
 
 
-def test_who_can_no_longer_be_judged_is_resolved_as_unknown():
+def test_a_user_who_can_no_longer_be_evaluated_is_resolved_as_unknown():
     user = fail()
     run()
     change(user, no_mfa_since=None, mfa_unknown_since=OLD)
@@ -129,13 +124,13 @@ def test_an_exclusion_without_end_holds_for_its_own_check_only():
     user = fail(mfa_bypass=True)
     Exclusion.objects.create(check_ref=check_of("no-mfa"), user=user, reason="accepted")
 
-    judged = run("no-mfa", "mfa-bypass")
+    found = run("no-mfa", "mfa-bypass")
 
-    assert counts(judged) == (0, 0, 0, 0, 0)
-    assert counts(judged, "mfa-bypass") == (1, 1, 1, 0, 0)
+    assert counts(found) == (0, 0, 0, 0, 0)
+    assert counts(found, "mfa-bypass") == (1, 1, 1, 0, 0)
 
 
-def test_included_and_ignored_domains_decide_who_is_judged():
+def test_included_and_ignored_domains_decide_who_is_evaluated():
     for name in ("ann@one.test", "bob@two.test", "cyd@sub.two.test", "deb"):
         fail(name)
     check = check_of("no-mfa")
@@ -160,7 +155,7 @@ def test_ignored_logins_match_every_login_and_e_mail_of_a_user_whatever_their_ca
     assert open_names("no-mfa") == []
 
 
-def test_a_disabled_check_is_not_judged_and_its_findings_stay():
+def test_a_disabled_check_is_not_evaluated_and_its_findings_stay():
     user = fail()
     run("no-mfa")
     update_check(check_of("no-mfa"), enabled=False)
@@ -174,7 +169,7 @@ def test_a_disabled_check_is_not_judged_and_its_findings_stay():
     assert counts(run()) == (1, 0, 0, 1, 0)
 
 
-def test_the_selected_checks_touch_only_their_own_verdicts():
+def test_the_selected_checks_touch_only_their_own_findings():
     user = fail(mfa_bypass=True)
     run_checks(trigger="command")
     change(user, no_mfa_since=None, mfa_bypass=False)
@@ -182,23 +177,7 @@ def test_the_selected_checks_touch_only_their_own_verdicts():
     run("no-mfa")
 
     assert (open_names("no-mfa"), open_names("mfa-bypass")) == ([], ["ann@example.com"])
-    assert (word(user), word(user, "mfa-bypass")) == (Verdict.PASSES, Verdict.FAILS)
     assert counts(run("mfa-bypass"), "mfa-bypass") == (1, 0, 0, 1, 0)
-
-
-def test_a_check_in_the_second_word_is_judged_like_one_in_the_first():
-    user = fail()
-    Check.objects.filter(slug="no-mfa").update(slot=31)
-    Check.objects.filter(slug="mfa-bypass").update(slot=61)
-    change(user, mfa_bypass=True)
-
-    both = run("no-mfa", "mfa-bypass", "weak-mfa-only")
-    assert counts(both) == counts(both, "mfa-bypass") == (1, 1, 1, 0, 0)
-    assert counts(both, "weak-mfa-only") == (1, 0, 0, 0, 0)
-
-    change(user, no_mfa_since=None)
-    assert counts(run("no-mfa", "mfa-bypass")) == (1, 0, 0, 1, 0)
-    assert open_names("mfa-bypass") == ["ann@example.com"]
 
 
 def test_the_callback_sees_the_findings_inside_their_transaction():
@@ -217,7 +196,7 @@ def test_the_callback_sees_the_findings_inside_their_transaction():
 
 
 def test_a_callback_that_raises_takes_its_checks_findings_back_and_the_next_run_tries_again():
-    user = fail(mfa_bypass=True)
+    fail(mfa_bypass=True)
 
     def refuse(run: Run, check: Check, result: CheckResult) -> None:
         if check.slug == "no-mfa":
@@ -229,7 +208,6 @@ def test_a_callback_that_raises_takes_its_checks_findings_back_and_the_next_run_
     assert "1 of 2" in broken.error
     assert result(broken)["error"] == "OSError: disk full"
     assert (open_names("no-mfa"), open_names("mfa-bypass")) == ([], ["ann@example.com"])
-    assert word(user) is not Verdict.FAILS
     assert counts(run()) == (1, 1, 1, 0, 0)
 
 
@@ -282,80 +260,130 @@ class Killed(BaseException):
     """Stands for the end of the process: nothing may catch it."""
 
 
-def killed_before_the_words(monkeypatch: pytest.MonkeyPatch, **options: Any) -> Run:
-    def kill(*arguments: Any) -> None:
-        raise Killed
+def killed_after(slug: str, *slugs: str, **options: Any) -> Run:
+    """A run of these checks that dies once the findings of `slug` are committed."""
 
-    with monkeypatch.context() as patched:
-        patched.setattr(evaluation, "store_words", kill)
-        with pytest.raises(Killed):
-            run("no-mfa", **options)
+    def kill(done: int, total: int, text: str) -> None:
+        if text == CATALOGUE[slug].title:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(*slugs, progress=kill, **options)
     killed = Run.objects.latest("created_at")
     Run.objects.filter(pk=killed.pk).update(state=Run.State.DIED)
     return killed
 
 
-def test_what_a_killed_run_found_is_not_new_again(monkeypatch):
-    fail()
-    killed_before_the_words(monkeypatch)
-    assert open_names("no-mfa") == ["ann@example.com"]
+def test_what_a_killed_run_found_is_not_new_again_and_what_it_did_not_reach_is_found_next():
+    fail(mfa_bypass=True)
+    killed_after("no-mfa", "no-mfa", "mfa-bypass")
+    assert (open_names("no-mfa"), open_names("mfa-bypass")) == (["ann@example.com"], [])
 
-    assert counts(run()) == (1, 1, 0, 0, 0)
-    assert Finding.objects.count() == 1
+    again = run("no-mfa", "mfa-bypass")
+
+    assert counts(again) == (1, 1, 0, 0, 0)
+    assert counts(again, "mfa-bypass") == (1, 1, 1, 0, 0)
+    assert Finding.objects.count() == 2
 
 
-def test_who_was_cured_after_a_killed_run_had_found_the_failure_is_resolved(monkeypatch):
+def test_who_was_cured_after_a_killed_run_had_found_the_failure_is_resolved():
     user = fail()
-    killed_before_the_words(monkeypatch)
+    killed_after("no-mfa", "no-mfa")
     change(user, no_mfa_since=None)
 
     assert counts(run()) == (1, 0, 0, 1, 0)
     assert open_names("no-mfa") == []
 
 
-def test_who_fails_again_after_a_killed_run_had_found_the_cure_is_new(monkeypatch):
+def test_who_fails_again_after_a_killed_run_had_found_the_cure_is_new():
     user = fail()
     run()
     change(user, no_mfa_since=None)
-    killed_before_the_words(monkeypatch)
+    killed_after("no-mfa", "no-mfa")
     change(user, no_mfa_since=OLD)
 
     assert counts(run()) == (1, 1, 1, 0, 0)
     assert Finding.objects.count() == 2
 
 
-def test_a_repair_leaves_the_other_checks_verdicts_alone(monkeypatch):
-    user = fail(mfa_bypass=True)
-    run("mfa-bypass")
-    killed_before_the_words(monkeypatch)
-
-    again = run("no-mfa", "mfa-bypass")
-
-    assert counts(again) == counts(again, "mfa-bypass") == (1, 1, 0, 0, 0)
-    assert word(user, "mfa-bypass") is Verdict.FAILS
+# --- Reopening --------------------------------------------------------------------------------------
 
 
-def test_an_open_finding_that_the_words_do_not_know_of_is_not_doubled():
+def unknown(user: User) -> None:
+    change(user, no_mfa_since=None, mfa_unknown_since=OLD)
+
+
+def test_a_finding_that_was_resolved_as_unknown_is_reopened_and_is_not_new():
     user = fail()
     first = run()
-    User.objects.update(verdict_a=0, verdict_b=0)
-    Run.objects.update(counted={})
+    unknown(user)
+    run()
+    notified: list[list[int]] = []
 
-    again = run()
+    change(user, no_mfa_since=OLD)
+    other = fail("new@example.com")
+    assert [(preview.failing, preview.new) for preview in preview_run(["no-mfa"])] == [(2, 1)]
+    other.delete()
+    again = run(
+        on_findings=lambda run, check, result: notified.append(
+            list(Finding.objects.filter(opened_run=run).values_list("pk", flat=True))
+        )
+    )
 
     assert counts(again) == (1, 1, 0, 0, 0)
-    assert Finding.objects.get().opened_run == first
-    assert word(user) is Verdict.FAILS
+    finding = Finding.objects.get()
+    assert (finding.opened_run, finding.opened_at) == (first, first.started_at)
+    assert (finding.resolved_at, finding.resolved_run, finding.resolution) == (None, None, "")
+    assert notified == [[]], "there is nothing to tell"
 
 
-def test_the_words_are_stored_in_transactions_of_bounded_size(monkeypatch):
-    monkeypatch.setattr(evaluation, "WORDS_A_TRANSACTION", 2)
-    users = [fail(f"user{number}@example.com") for number in range(5)]
-
+@pytest.mark.parametrize(
+    ("facts", "resolution"), [({"mfa_unknown_since": None}, "cured"), ({"nhi": True}, "out_of_scope")]
+)
+def test_once_the_outcome_is_known_the_finding_cannot_be_reopened(facts, resolution):
+    user = fail()
     run()
+    unknown(user)
+    resolved = run()
+    change(user, **facts)
 
-    assert {word(user) for user in users} == {Verdict.FAILS}
+    settled = run()
+    assert counts(settled)[2:] == (0, 0, 0), "it was resolved before"
+    finding = Finding.objects.get()
+    assert (finding.resolution, finding.resolved_run) == (resolution, resolved)
+
+    change(user, no_mfa_since=OLD, nhi=False)
+    assert counts(run()) == (1, 1, 1, 0, 0), "who fails again after a cure, or comes back into scope, is new"
+    assert Finding.objects.count() == 2
+
+
+def test_a_user_whose_exclusion_has_ended_is_new():
+    user = fail()
+    run()
+    until = timezone.now() + timedelta(days=1)
+    exclusion = Exclusion.objects.create(check_ref=check_of("no-mfa"), user=user, reason="x", until=until)
+    run()
+    unknown(user)
+    run()
+    exclusion.delete()
+    change(user, no_mfa_since=OLD)
+
+    assert counts(run()) == (1, 1, 1, 0, 0)
+    assert Finding.objects.count() == 2
+
+
+def test_an_import_without_a_column_sends_nothing_again():
+    """All findings of a check were resolved as unknown; the next import has the column again."""
+    users = [fail(f"user{number}@example.com") for number in range(5)]
+    run()
+    for user in users:
+        unknown(user)
+    assert counts(run()) == (5, 0, 0, 5, 5)
+    for user in users:
+        change(user, no_mfa_since=OLD)
+
     assert counts(run()) == (5, 5, 0, 0, 0)
+    assert Finding.objects.count() == 5
 
 
 def test_the_statements_of_a_run_do_not_grow_with_the_users():
@@ -364,6 +392,7 @@ def test_the_statements_of_a_run_do_not_grow_with_the_users():
             run()
         return len(captured)
 
+    fail("earlier@example.com")
     run()
     fail("first@example.com")
     few = statements()
@@ -378,7 +407,6 @@ def test_a_dry_run_says_what_a_run_would_find_and_writes_nothing():
     run()
     change(cured, no_mfa_since=None)
     fail("cyd@example.com")
-    before = list(User.objects.order_by("id").values_list("verdict_a", "verdict_b"))
 
     preview = preview_run(["no-mfa"])
 
@@ -387,7 +415,6 @@ def test_a_dry_run_says_what_a_run_would_find_and_writes_nothing():
     ]
     assert (Run.objects.count(), CheckResult.objects.count()) == (1, 1)
     assert open_names("no-mfa") == ["ann@example.com", "bob@example.com"]
-    assert list(User.objects.order_by("id").values_list("verdict_a", "verdict_b")) == before
     assert counts(run()) == (3, 2, 1, 1, 0)
 
 
@@ -399,46 +426,115 @@ def test_a_dry_run_of_all_checks_lists_them_in_the_order_of_the_catalogue():
 def test_a_user_who_vanishes_between_the_pass_and_the_findings_is_skipped(monkeypatch):
     gone = fail()
     fail("bob@example.com")
-    judge = evaluation.judge
+    evaluate_users = evaluate.evaluate
 
-    def judge_then_delete(*arguments: Any) -> None:
-        judge(*arguments)
+    def evaluate_then_delete(*arguments: Any) -> Any:
+        counts = evaluate_users(*arguments)
         User.objects.filter(pk=gone.pk).delete()
+        return counts
 
     with monkeypatch.context() as patched:
-        patched.setattr(evaluation, "judge", judge_then_delete)
+        patched.setattr(evaluate, "evaluate", evaluate_then_delete)
         done = run()
 
     assert (done.state, open_names("no-mfa")) == (Run.State.SUCCEEDED, ["bob@example.com"])
     assert counts(run()) == (1, 1, 0, 0, 0)
 
 
-def test_every_slot_has_two_bits_of_its_own_and_no_word_is_negative():
-    places = [place(slot) for slot in range(62)]
-    assert len({(each.word, each.shift) for each in places}) == 62
-    assert mask(places, 0) == mask(places, 1) == 2**62 - 1
-    assert complement(mask(places, 0)) == 0
-    with pytest.raises(ValueError, match="Slot 62"):
-        place(62)
+# --- Many checks ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ordinary", [Verdict.PASSES, Verdict.OUT_OF_SCOPE, Verdict.UNKNOWN])
-def test_what_is_ordinary_is_stored_as_nothing_and_what_fails_always_the_same(ordinary):
-    at = Place(0, 4, ordinary)
-    assert at.bits(ordinary) == 0
-    assert {at.code(verdict) for verdict in Verdict} == {0, 1, 2, 3}
-    assert at.code(Verdict.FAILS) == Verdict.FAILS
+@pytest.fixture
+def two_hundred(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """200 checks: the catalogue's, and copies of them under other names."""
+    templates = list(CATALOGUE.values())
+    for number in range(200 - len(templates)):
+        template = templates[number % len(templates)]
+        copy = type(template.__class__.__name__, (type(template),), {"slug": f"{template.slug}-{number}"})()
+        monkeypatch.setitem(CATALOGUE, copy.slug, copy)
+    sync_catalogue()
+    assert Check.objects.count() == 200
+    return list(CATALOGUE)
 
 
-def test_a_tally_counts_the_bits_at_each_slot():
-    tally = Tally()
-    tally.add((Place(0, 60).bits(Verdict.FAILS), Place(1, 0).bits(Verdict.UNKNOWN)), 3)
-    tally.add((Place(0, 60).bits(Verdict.PASSES), 0), 4)
-    assert tally.codes() == {30: [4, 3, 0], 31: [0, 0, 3]}
+@pytest.mark.parametrize("per_pass", [evaluate.CHECKS_PER_PASS, 63])
+def test_two_hundred_checks_run_with_all_scopes(two_hundred, monkeypatch, per_pass):
+    monkeypatch.setattr(evaluate, "CHECKS_PER_PASS", per_pass)
+    people = {name: fail(name, mfa_bypass=True) for name in ("ann@in.test", "bob@out.test", "cyd@in.test")}
+    excluded = fail("eve@in.test", mfa_bypass=True)
+    make_account(people["cyd@in.test"])
+    for check in Check.objects.all():
+        update_check(
+            check, ignored_domains=["out.test"], included_domains=["in.test"], ignored_logins=["CYD@in.test"]
+        )
+        Exclusion.objects.create(check_ref=check, user=excluded, reason="accepted")
+
+    done = run_checks(trigger="command")
+
+    assert (done.state, done.results.count()) == (Run.State.SUCCEEDED, 200)
+    failing = [slug for slug in two_hundred if slug.startswith(("no-mfa", "mfa-bypass"))]
+    assert len(failing) > 10
+    for result in done.results.select_related("check_ref"):
+        expected = 1 if result.check_ref.slug in failing else 0
+        assert (result.failing, result.new) == (expected, expected), result.check_ref.slug
+    assert {name for slug in failing for name in open_names(slug)} == {"ann@in.test"}
+
+    change(people["ann@in.test"], mfa_bypass=False, no_mfa_since=None)
+    again = run_checks(trigger="command")
+    resolved = again.results.filter(resolved=1).values_list("check_ref__slug", flat=True)
+    assert sorted(resolved) == sorted(failing)
+    assert not Finding.objects.filter(resolved_at=None).exists()
 
 
-def test_tallies_know_what_is_stored_after_only_some_changes_are_written():
-    change = {0: [0, -1, 1], 1: [0, 2, 0]}
-    tallies = Tallies(users=10, stored={0: [0, 3, 0]}, change=change)
-    assert [tallies.now(place(0), verdict) for verdict in Verdict] == [7, 0, 2, 1]
-    assert tallies.after({1}) == {0: [0, 3, 0], 1: [0, 2, 0]}
+def test_a_tally_counts_each_outcome_at_each_place():
+    first, last = Place.of(0), Place.of(20)
+    assert (last.word, Place.of(21)) == (0, Place(1, 0))
+    words = [
+        ((Outcome.FAIL << first.shift) + (Outcome.STALE << last.shift), 3),
+        (Outcome.PASS << last.shift, 4),
+    ]
+    assert max(word for word, _ in words) < 2**63
+    counts = tally(words)
+    assert counts[0] == [4, 0, 3, 0, 0]
+    assert counts[20] == [0, 4, 0, 0, 3]
+    assert counts[7] == [7, 0, 0, 0, 0]
+
+
+# --- The statements ---------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_every_statement_of_a_run_can_be_explained():
+    """Each is whole: the database accepts it by itself, with its parameters."""
+    user = fail()
+    checks = [(check_of("no-mfa").pk, Place.of(0)), (check_of("mfa-bypass").pk, Place.of(25))]
+    finding, now = str(user.pk), timezone.now()
+    reads = [(Place.of(0), frozenset({FieldGroup.FACTORS})), (Place.of(25), frozenset({FieldGroup.PROFILE}))]
+    statements_with_parameters = {
+        statements.select_outcomes("SELECT id, 2, 2 FROM checks_user", reads, any_stale=False): [],
+        statements.select_outcomes("SELECT id, 2, 2 FROM checks_user", reads, any_stale=True): [],
+        statements.count_outcomes([0, 1]): [],
+        statements.COUNT_OPEN_FINDINGS: [],
+        statements.COUNT_SUSPENDED_FINDINGS: [],
+        statements.compare_open_findings(checks): [],
+        statements.compare_suspended_findings(checks): [],
+        statements.find_new_failures(0, checks[:1]): [],
+        statements.count_stale_with_finding(Place.of(25)): [1],
+        statements.COUNT_CHANGES: [],
+        statements.COUNT_SUSPENSIONS: [],
+        statements.OPEN_FINDINGS: [now, finding.zfill(32), 1],
+        statements.REOPEN_FINDINGS: [1, 1],
+        statements.RESOLVE_FINDINGS: [now, finding.zfill(32), 1, 1],
+        statements.SETTLE_FINDINGS: [1, 1],
+        statements.FORGET_DELETED_USERS: [],
+    }
+    with evaluate.session(), connection.cursor() as cursor:
+        cursor.execute(statements.CREATE_CHANGES)
+        columns = statements.outcome_columns(words=2)
+        dialect.create_filled(
+            cursor, statements.OUTCOME_TABLE, columns, "SELECT id, 2, 2 FROM checks_user", []
+        )
+        cursor.execute(f"CREATE TEMPORARY TABLE {STALE_TABLE} (user_id bigint, field_groups bigint)")
+        for statement, parameters in statements_with_parameters.items():
+            cursor.execute(f"EXPLAIN {statement}", parameters)
+            assert cursor.fetchall(), statement

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from checks import light
 from checks.catalogue import CATALOGUE
-from checks.explanations import USER_COLUMNS, description, iso, login_details, recommended_actions
+from checks.engine.explanations import check_description, iso, login_details, recommended_actions
+from checks.engine.model_rows import EXPLAINED_USER_FIELDS, model_from_row
 from checks.models import Source, User
 from checks.services import update_check
 from tests.checks.factories import NOW, check_of, days_ago, make_account, make_source, make_user
@@ -181,14 +181,14 @@ def test_only_the_applications_that_are_unused_are_listed():
 def test_placeholders_are_replaced_by_the_settings_in_force():
     check = check_of("no-mfa")
     update_check(check, settings={"grace_days": 21})
-    assert "younger than 21 days" in description(check)[1]
-    assert "KP, LB" in description(check_of("denied-territory"))[0]
+    assert "younger than 21 days" in check_description(check)[1]
+    assert "KP, LB" in check_description(check_of("denied-territory"))[0]
 
 
 @pytest.mark.parametrize("slug", list(CATALOGUE))
 def test_no_placeholder_is_left(slug):
     check = check_of(slug)
-    texts = description(check) + recommended_actions(check)
+    texts = check_description(check) + recommended_actions(check)
     assert all(texts)
     assert not any("{" in text or "}" in text for text in texts)
 
@@ -202,8 +202,8 @@ def test_what_is_read_for_explanations_is_all_that_the_checks_ask_for(slug, djan
     saved = make_user(manager=make_user("boss@example.com"))
     make_account(saved, make_source("okta"), mfa_factors=[{"kind": "sms"}], admin_roles=["root"])
     make_account(saved, make_source("hr", kind="hr"))
-    values = User.objects.values_list(*USER_COLUMNS).get(pk=saved.pk)
-    user = light.instance(User, USER_COLUMNS, values)
+    values = User.objects.values_list(*EXPLAINED_USER_FIELDS).get(pk=saved.pk)
+    user = model_from_row(User, EXPLAINED_USER_FIELDS, values)
     check = check_of(slug)
     with django_assert_num_queries(1):
         items = login_details(check, [user], now=NOW, tenant_id=TENANT)
@@ -213,7 +213,7 @@ def test_what_is_read_for_explanations_is_all_that_the_checks_ask_for(slug, djan
 def test_a_light_instance_is_the_row_and_fetches_what_was_not_read(django_assert_num_queries):
     saved = make_user(department="Finance")
     with django_assert_num_queries(0):
-        user = light.instance(User, ("id", "name"), (saved.pk, saved.name))
+        user = model_from_row(User, ("id", "name"), (saved.pk, saved.name))
         assert (user, user.name) == (saved, saved.name)
     with django_assert_num_queries(1):
         assert user.department == "Finance"

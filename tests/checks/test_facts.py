@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.db import connection
 
-from checks import facts
+from checks.importing import fact_statements, facts
 from checks.models import Account, User
 from tests.checks.imports import Row, load
 
@@ -60,8 +61,19 @@ CASES: dict[str, tuple[dict[str, Row], dict[str, Any]]] = {
         {"protected": True, "internal": None},
     ),
     "one service account makes a non-human identity": (
-        {"a": {"user_type": "internal"}, "b": {"user_type": "service_account"}},
+        {
+            "a": {"user_type": "internal", "employee_id": "7"},
+            "b": {"user_type": "service_account", "employee_id": "7"},
+        },
         {"nhi": True, "guest": False, "internal": False},
+    ),
+    "an employee id that joins nobody leaves HR unknown": (
+        {"a": {"employee_id": "00000000"}},
+        {"hr_unknown": True, "in_hr": False},
+    ),
+    "with HR's record, by another key, HR is known": (
+        {"a": {"employee_id": "TBD"}, "hr": {"status": "active"}},
+        {"hr_unknown": False, "in_hr": True},
     ),
     "a shared mailbox is non-human": ({"a": {"user_type": "shared_mailbox"}}, {"nhi": True}),
     "one external account makes a guest": (
@@ -143,7 +155,7 @@ CASES: dict[str, tuple[dict[str, Row], dict[str, Any]]] = {
         {"a": {"status": "active", "mfa_factors": []}},
         {"no_mfa_since": ALWAYS, "no_mfa_latest": ALWAYS},
     ),
-    "accounts that cannot sign in are not judged": (
+    "accounts that cannot sign in are not evaluated": (
         {
             "a": {"status": "active", "mfa_enabled": True},
             "b": {"status": "suspended", "mfa_enabled": False, "password_never_expires": True},
@@ -216,6 +228,48 @@ CASES: dict[str, tuple[dict[str, Row], dict[str, Any]]] = {
         {"a": {"status": "disabled"}},
         {"mfa_bypass": False, "password_never_expires": False, "password_unknown": False},
     ),
+    "an account of unknown status leaves open what it would fail if it were enabled": (
+        {
+            "a": {
+                "created_at": "2024-01-01",
+                "mfa_enabled": False,
+                "mfa_bypass": True,
+                "password_never_expires": True,
+                "password_changed_at": "2024-01-01",
+            }
+        },
+        {
+            "has_mfa": False,
+            "no_mfa_since": None,
+            "mfa_unknown_since": day("2024-01-01"),
+            "resistant_unknown_since": day("2024-01-01"),
+            "weak_unknown_since": None,
+            "mfa_bypass": None,
+            "password_never_expires": None,
+            "password_changed_at": None,
+            "password_unknown": True,
+            "stuck_unknown": True,
+        },
+    ),
+    "weak factors of an account of unknown status leave open whether they are weak": (
+        {"a": {"created_at": "2024-01-01", "mfa_factors": "sms"}},
+        {
+            "mfa_unknown_since": None,
+            "weak_mfa_since": None,
+            "weak_unknown_since": day("2024-01-01"),
+            "resistant_unknown_since": day("2024-01-01"),
+        },
+    ),
+    "an account of unknown status that would pass leaves nothing open": (
+        {"a": {"mfa_factors": "fido2", "mfa_bypass": False, "password_never_expires": False}},
+        {
+            "mfa_unknown_since": None,
+            "weak_unknown_since": None,
+            "resistant_unknown_since": None,
+            "mfa_bypass": False,
+            "password_never_expires": False,
+        },
+    ),
     "the oldest password counts": (
         {
             "a": {"status": "active", "password_changed_at": "2025-01-01"},
@@ -283,6 +337,18 @@ CASES: dict[str, tuple[dict[str, Row], dict[str, Any]]] = {
         {"terminated_since": day("2025-03-01"), "in_hr": True},
     ),
     "terminated without a date": ({"a": {}, "hr": {"status": "terminated"}}, {"terminated_since": ALWAYS}),
+    "on leave in HR is employed": (
+        {"a": {"status": "suspended"}, "hr": {"status": "On Leave", "status_changed_at": "2025-03-01"}},
+        {"terminated_since": None, "in_hr": True, "hr_status_unknown": False, "status_inconsistent": False},
+    ),
+    "on leave in HR does not contradict an active account": (
+        {"a": {"status": "active"}, "hr": {"status": "on_leave"}},
+        {"terminated_since": None, "status_inconsistent": False, "enabled": True},
+    ),
+    "an identity account on leave is protected and not enabled": (
+        {"a": {"status": "on_leave"}},
+        {"protected": True, "enabled": False, "status": "on_leave"},
+    ),
     "terminated in one HR system and active in another": (
         {"hr": {"status": "terminated"}, "hr2": {"status": "active"}},
         {"terminated_since": None},
@@ -355,7 +421,13 @@ CASES: dict[str, tuple[dict[str, Row], dict[str, Any]]] = {
     ),
     "identity accounts come first, HR fills in": (
         {
-            "hr": {"employee_id": "7", "department": "HR says", "title": "HR title", "phone": "1"},
+            "hr": {
+                "employee_id": "7",
+                "department": "HR says",
+                "title": "HR title",
+                "phone": "1",
+                "locale": "de-CH",
+            },
             "a": {"employee_id": "7", "department": "A says", "first_name": "Ann", "last_name": "Lee"},
         },
         {
@@ -363,6 +435,7 @@ CASES: dict[str, tuple[dict[str, Row], dict[str, Any]]] = {
             "title": "HR title",
             "employee_id": "7",
             "phone": "1",
+            "locale": "de-CH",
             "display_name": "Ann Lee",
         },
     ),
@@ -376,7 +449,7 @@ def test_fact(accounts: dict[str, Row], expected: dict[str, Any]) -> None:
 
 
 def test_every_fact_has_a_case() -> None:
-    written = {name.removesuffix("_id") for name in facts._expressions()} | {
+    written = {name.removesuffix("_id") for name in fact_statements.FACTS} | {
         "name",
         "domain",
         "manager_enabled",
@@ -384,6 +457,19 @@ def test_every_fact_has_a_case() -> None:
     shown = {name for _, expected in CASES.values() for name in expected}
     # Plain copies of an account's own column.
     assert written - shown <= {"email", "company", "user_type", "status", "employee_key", "employee"}
+
+
+def test_the_statement_of_the_facts_is_whole_and_gives_each_fact_once() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMPORARY TABLE touched_for_test AS SELECT 1 AS user_id")
+        cursor.execute("CREATE TEMPORARY TABLE named_users (name varchar(320), user_id bigint)")
+        cursor.execute(fact_statements.aggregate_accounts("touched_for_test"))
+        columns = [column[0] for column in cursor.description]
+        assert columns == ["user_id", *fact_statements.FACTS]
+        cursor.execute(f"EXPLAIN {fact_statements.aggregate_accounts('touched_for_test')}")
+        assert cursor.fetchall()
+        cursor.execute("DROP TABLE named_users")
+        cursor.execute("DROP TABLE touched_for_test")
 
 
 def test_a_manager_imported_later_is_found_and_followed() -> None:

@@ -1,6 +1,8 @@
 """Runs: one at a time, never left live, and what an installation may set for a check."""
 
+import importlib
 import os
+import pkgutil
 import platform
 import subprocess
 import sys
@@ -9,12 +11,16 @@ from typing import Any
 
 import psutil
 import pytest
+import structlog
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.utils import timezone
 
-from checks.models import Check, Exclusion, Run, User
-from checks.runs import RunLost
+import checks
+from checks.catalogue import CATALOGUE
+from checks.engine.runs import RunLost
+from checks.errors import ChecksError
+from checks.models import Check, Exclusion, Run
 from checks.services import (
     RunRefused,
     UnknownChecks,
@@ -47,7 +53,7 @@ def running(**values: Any) -> Run:
         "pid": os.getpid(),
         "started_at": now,
         "heartbeat_at": now,
-        "phase": "3 of 30 checks",
+        "phase": "3 of 5 checks",
     }
     return Run.objects.create(**{"state": "running", "trigger": "command"} | alive | values)
 
@@ -66,7 +72,7 @@ def test_a_second_run_is_refused_with_word_of_the_first():
         message = str(refused.value)
         assert "daily schedule" in message
         assert f"{live.started_at:%Y-%m-%d %H:%M:%S} UTC on {HERE}, process {os.getpid()}" in message
-        assert "3 of 30 checks" in message
+        assert "3 of 5 checks" in message
     assert list(Run.objects.all()) == [live]
 
 
@@ -91,18 +97,12 @@ def test_a_run_of_all_checks_leaves_a_complete_record():
     done = run_checks(trigger="schedule", progress=lambda *step: steps.append(step))
 
     stored = Run.objects.get(pk=done.pk)
-    assert (stored.state, stored.users, stored.phase, stored.error, stored.settled) == (
-        "succeeded",
-        1,
-        "",
-        "",
-        True,
-    )
+    assert (stored.state, stored.users, stored.phase, stored.error) == ("succeeded", 1, "", "")
     assert stored.started_at <= stored.heartbeat_at <= stored.finished_at
-    assert stored.results.count() == 30
+    assert stored.results.count() == len(CATALOGUE)
     assert not stored.results.filter(finished_at__isnull=True).exists()
-    assert [step[0] for step in steps] == list(range(31))
-    assert steps[-1] == (30, 30, "Leaked Credentials")
+    assert [step[0] for step in steps] == list(range(len(CATALOGUE) + 1))
+    assert steps[-1] == (len(CATALOGUE), len(CATALOGUE), list(CATALOGUE.values())[-1].title)
 
 
 def test_a_run_over_no_users_succeeds():
@@ -125,7 +125,8 @@ def test_a_run_that_cannot_go_on_is_not_left_live(monkeypatch, end):
     def stop(*arguments: Any) -> None:
         raise end
 
-    monkeypatch.setattr("checks.evaluation.count", stop)
+    monkeypatch.setattr("checks.engine.evaluate.evaluate", stop)
+    monkeypatch.setattr("checks.engine.evaluate.errors_by_rule", lambda rules: {})
     with pytest.raises(type(end)):
         run_checks(trigger="command")
     failed = Run.objects.get()
@@ -152,7 +153,7 @@ def test_a_run_whose_process_number_was_given_out_again_has_died():
     earlier = timezone.now() - timedelta(seconds=timezone.now().timestamp() - born + 60)
     dead = running(started_at=earlier)
     assert reap_dead_runs() == [dead]
-    assert "has its number now" in Run.objects.get().error
+    assert "has its id now" in Run.objects.get().error
 
 
 def test_a_living_run_is_left_alone_however_long_it_takes():
@@ -166,7 +167,7 @@ def test_a_run_on_another_host_has_died_after_ten_minutes_of_silence():
 
     Run.objects.filter(pk=run.pk).update(heartbeat_at=timezone.now() - timedelta(minutes=10, seconds=1))
     assert [died.pk for died in reap_dead_runs()] == [run.pk]
-    assert "No sign of life from elsewhere" in Run.objects.get().error
+    assert "No heartbeat from elsewhere" in Run.objects.get().error
 
 
 def test_a_queued_run_does_not_die_of_waiting():
@@ -188,7 +189,7 @@ def test_a_run_that_was_declared_dead_stops_and_keeps_nothing_of_the_check_at_ha
 
 def test_an_unknown_or_a_disabled_check_is_refused_by_name():
     update_check(check_of("no-mfa"), enabled=False)
-    for slugs, said in ((["no-mfaa"], "No such check: no-mfaa"), (["no-mfa"], "Disabled: no-mfa")):
+    for slugs, said in ((["no-mfaa"], "Unknown check: no-mfaa"), (["no-mfa"], "Disabled: no-mfa")):
         for call in (lambda s: run_checks(trigger="command", slugs=s), preview_run):
             with pytest.raises(UnknownChecks, match=said):
                 call(slugs)
@@ -232,19 +233,19 @@ def test_the_pass_holds_no_transaction_open_and_each_check_has_one_of_its_own():
 
 
 def test_the_catalogue_is_synchronised_once():
-    before = list(Check.objects.order_by("slot").values_list("slug", "slot", "severity"))
+    before = list(Check.objects.values_list("slug", flat=True))
     Check.objects.filter(slug="no-mfa").update(severity="low")
     sync_catalogue()
-    assert len(before) == 30
-    assert len({slot for _, slot, _ in before}) == 30
+    assert set(before) == set(CATALOGUE)
     assert check_of("no-mfa").severity == "low"
 
 
-def test_a_check_that_joins_the_catalogue_gets_a_slot_that_nobody_had():
-    Check.objects.filter(slug="no-mfa").delete()
-    Check.objects.create(slug="retired", slot=40, severity="low")
+def test_a_check_that_left_the_catalogue_is_kept_and_not_run():
+    Check.objects.create(slug="retired", severity="low")
     sync_catalogue()
-    assert check_of("no-mfa").slot == 41
+    run = run_checks(trigger="command")
+    assert (run.state, run.results.count()) == ("succeeded", len(CATALOGUE))
+    assert Check.objects.filter(slug="retired").exists()
 
 
 def test_only_what_differs_from_the_defaults_is_kept():
@@ -275,9 +276,9 @@ def test_tags_and_domains_are_put_in_order():
         ({"settings": {"grace_days": 3651}}, "settings.grace_days", "3650"),
         ({"settings": {"grace_days": -1}}, "settings.grace_days", "0"),
         ({"settings": {"grace_days": "soon"}}, "settings.grace_days", "whole number"),
-        ({"settings": {"grace_days": True}}, "settings.grace_days", "true or false"),
+        ({"settings": {"grace_days": True}}, "settings.grace_days", "not accepted"),
         ({"settings": {"days": 3}}, "settings.days", "It has: grace_days"),
-        ({"severity": "urgent"}, "severity", "critical, high, medium, low"),
+        ({"severity": "urgent"}, "severity", "critical, high, medium or low"),
         ({"enabled": "yes"}, "enabled", "true or false"),
         ({"tags": "pci"}, "tags", "list"),
         ({"tags": [""]}, "tags", "1 to 64"),
@@ -342,4 +343,76 @@ def test_a_preview_of_settings_counts_who_would_fail_and_saves_nothing():
     with pytest.raises(ValidationError):
         failing(-1)
     assert check_of("no-mfa").settings == {}
-    assert User.objects.filter(verdict_a=0).count() == User.objects.count()
+
+
+# --- Log lines --------------------------------------------------------------------------------------
+
+
+def logged(caplog: pytest.LogCaptureFixture, message: str) -> list[dict[str, Any]]:
+    """The fields of each line with this text, in order."""
+    return [vars(record) for record in caplog.records if record.getMessage() == message]
+
+
+def test_a_run_logs_its_start_each_check_and_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "checks")
+    okta = make_user("ann@example.com", has_mfa=False, no_mfa_since=days_ago(400))
+    unsure = make_user("bob@example.com", has_mfa=False, no_mfa_since=days_ago(400))
+    run_checks(trigger="command", slugs=["no-mfa"])
+    for user, facts in ((okta, {"has_mfa": True}), (unsure, {"mfa_unknown_since": days_ago(400)})):
+        type(user).objects.filter(pk=user.pk).update(no_mfa_since=None, **facts)
+    run_checks(trigger="command", slugs=["no-mfa"])
+    type(unsure).objects.filter(pk=unsure.pk).update(no_mfa_since=days_ago(400))
+    run_checks(trigger="command", slugs=["no-mfa"])
+
+    names = ("check", "failing", "opened", "resolved", "suspended", "reopened", "stale")
+    assert [tuple(line[name] for name in names) for line in logged(caplog, "Check evaluated")] == [
+        ("no-mfa", 2, 2, 0, 0, 0, 0),
+        ("no-mfa", 0, 0, 2, 1, 0, 0),
+        ("no-mfa", 1, 0, 0, 0, 1, 0),
+    ]
+    started, ended = logged(caplog, "Run started"), logged(caplog, "Run finished")
+    assert [(line["trigger"], line["checks"]) for line in started] == [("command", ["no-mfa"])] * 3
+    assert [(line["state"], line["users"], line["failed_checks"]) for line in ended] == [
+        ("succeeded", 2, 0)
+    ] * 3
+
+
+def test_a_refused_and_a_dead_run_are_logged_with_the_reason(caplog: pytest.LogCaptureFixture) -> None:
+    live = running()
+    with pytest.raises(RunRefused):
+        request_run(trigger="person")
+    (refused,) = logged(caplog, "Run refused: another is live")
+    assert (refused["live_run"], refused["state"], refused["levelname"]) == (live.pk, "running", "WARNING")
+
+    Run.objects.filter(pk=live.pk).update(pid=gone_pid())
+    reap_dead_runs()
+    (died,) = logged(caplog, "Run died")
+    assert died["run_id"] == live.pk
+    assert "is gone" in died["reason"]
+
+
+def test_every_line_of_a_run_carries_its_id() -> None:
+    seen: list[Any] = []
+    make_user("ann@example.com", has_mfa=False, no_mfa_since=days_ago(400))
+    run = run_checks(
+        trigger="command",
+        slugs=["no-mfa"],
+        on_findings=lambda *_: seen.append(structlog.contextvars.get_contextvars().get("run_id")),
+    )
+    assert seen == [run.pk]
+    assert "run_id" not in structlog.contextvars.get_contextvars()
+
+
+def test_every_error_of_the_app_has_one_base() -> None:
+    """The base is what a caller of ``checks.services`` catches."""
+    modules = [
+        name for _, name, _ in pkgutil.walk_packages(checks.__path__, "checks.") if "migrations" not in name
+    ]
+    raised = {
+        value
+        for name in modules
+        for value in vars(importlib.import_module(name)).values()
+        if isinstance(value, type) and issubclass(value, Exception) and value.__module__.startswith("checks.")
+    }
+    assert len(raised) >= 6
+    assert [error for error in raised if not issubclass(error, ChecksError)] == []

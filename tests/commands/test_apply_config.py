@@ -1,20 +1,26 @@
 """A configuration file: what it changes, what it leaves, and how each mistake is named."""
 
+import errno
 import json
+import os
+import re
 from datetime import time
 from pathlib import Path
 
 import pytest
+import yaml
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from checks.models import Check
 from checks.services import sync_catalogue
 from cii_project.configuration import ConfigurationErrors, apply_config, read_file
-from cii_project.configuration.reading import parse
+from cii_project.configuration.reading import load_yaml_or_json, parse_document
 from integrations.models import Integration
 from integrations.services import target_of
+from integrations.targets import KINDS, is_secret_key
 from notifications.models import Configuration, MessageTemplate, Subscription
+from notifications.services import report_addresses
 
 pytestmark = pytest.mark.django_db
 
@@ -22,7 +28,7 @@ ENVIRONMENT = {
     "SOAR_PASSWORD": "soar-secret-1",
     "OKTA_TOKEN": "okta-secret-2",
     "SIEM_SECRET": "siem-secret-3",
-    "SIEM_SIGNING_SECRET": "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+    "SIEM_SIGNING_SECRET": "whsec_b2YgdGhlIHRlc3RzIG9mIGEgZmlsZSwgMzIgYnl0ZXMu",
 }
 EXAMPLE = """
 schedule: {time: "16:00", zone: Europe/Berlin}
@@ -66,7 +72,7 @@ def _catalogue():
 
 
 def apply(text, environment=ENVIRONMENT, **options):
-    return apply_config(parse(text, as_json=False), environment, **options)
+    return apply_config(parse_document(text, as_json=False), environment, **options)
 
 
 def errors_of(text, environment=ENVIRONMENT):
@@ -101,11 +107,25 @@ class TestTheExample:
         assert (again.changes, again.secrets) == ([], {})
         assert list(Integration.objects.values()) == before
 
-    def test_a_signing_secret_that_it_does_not_give_is_made_and_shown_once(self):
+    def test_a_signing_secret_that_it_does_not_give_is_made_and_reported(self):
         secrets = apply(EXAMPLE).secrets
         assert sorted(secrets) == ["okta-workflows", "soar"]
         assert secrets["soar"].startswith("whsec_")
         assert target_of(Integration.objects.get(name="soar")).signing_secrets == (secrets["soar"],)
+
+    def test_the_report_by_e_mail_is_set_up_and_ended(self):
+        named = "{report_every: monthly, report_recipients: 'ciso@example.com, iam@example.com'}"
+        assert apply(f"schedule: {named}").changes == [
+            "schedule.report_every: monthly",
+            "schedule.report_recipients: ciso@example.com, iam@example.com",
+        ]
+        configuration = Configuration.load()
+        assert configuration.report_every == "monthly"
+        assert report_addresses(configuration) == ["ciso@example.com", "iam@example.com"]
+        assert configuration.report_slot is not None
+        assert apply(f"schedule: {named}").changes == []
+        assert apply("schedule: {report_every: null}").changes == ["schedule.report_every: None"]
+        assert Configuration.load().report_every == ""
 
     def test_no_secret_stands_in_the_database_in_clear(self):
         apply(EXAMPLE)
@@ -121,8 +141,8 @@ class TestTheExample:
 
     def test_json_says_the_same_as_yaml(self, tmp_path):
         path = tmp_path / "configuration.json"
-        path.write_text(json.dumps(parse(EXAMPLE, as_json=False)))
-        assert read_file(path) == parse(EXAMPLE, as_json=False)
+        path.write_text(json.dumps(parse_document(EXAMPLE, as_json=False)))
+        assert read_file(path) == parse_document(EXAMPLE, as_json=False)
 
 
 class TestWhatIsNotNamedStays:
@@ -218,10 +238,20 @@ class TestMistakes:
             ),
             ("schedule: {time: '25:00'}", "schedule.time", "valid"),
             ("schedule: {weekly_on: someday}", "schedule.weekly_on", "not a valid choice"),
-            ("schedule: {zone: Mars}", "schedule.zone", "no time zone"),
+            ("schedule: {zone: Mars}", "schedule.zone", "Unknown time zone"),
+            ("schedule: {report_every: daily}", "schedule.report_every", "not a valid choice"),
+            (
+                "schedule: {report_recipients: ann}",
+                "schedule.report_recipients",
+                "“ann” is no e-mail address",
+            ),
+            ("schedule: {report_every: weekly}", "schedule.report_recipients", "at least one address"),
             ("schedule: [1]", "schedule", "keys and values"),
             ("installation: {account: '12'}", "installation.account", "12 digits"),
             ("installation: {max_users_per_event: 0}", "installation.max_users_per_event", "greater than"),
+            ("installation: {max_people_percent: 101}", "installation.max_people_percent", "less than"),
+            ("installation: {max_people_per_run: many}", "installation.max_people_per_run", "integer"),
+            ("installation: {max_people_per_run: null}", "installation.max_people_per_run", "integer"),
             ("integrations: {name: soar}", "integrations", "list"),
             ("integrations: [{kind: webhook}]", "integrations[0].name", "1 to 64"),
             ("integrations: [{name: x}]", "integrations[x].kind", "what kind"),
@@ -283,7 +313,7 @@ class TestFiles:
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            ("checks: {}\nchecks: {}", "line 2, column 1: the key checks stands here twice"),
+            ("checks: {}\nchecks: {}", "line 2, column 1: the key checks occurs twice"),
             ("a: [", "line 1"),
             ("- 1", "at the top"),
             ("a: !!python/object:os.system x", "constructor"),
@@ -292,18 +322,20 @@ class TestFiles:
     )
     def test_what_is_no_configuration_is_refused_with_its_place(self, text, said):
         with pytest.raises(ConfigurationErrors, match=said):
-            parse(text, as_json=False)
+            parse_document(text, as_json=False)
 
     def test_a_key_twice_in_json_is_refused_too(self):
         with pytest.raises(ConfigurationErrors, match="twice"):
-            parse('{"checks": {}, "checks": {}}', as_json=True)
+            parse_document('{"checks": {}, "checks": {}}', as_json=True)
 
     def test_plain_words_mean_what_people_mean(self):
-        document = parse("{countries: [NO, DE], at: 16:00, days: 010, day: 2026-01-02}", as_json=False)
+        document = parse_document(
+            "{countries: [NO, DE], at: 16:00, days: 010, day: 2026-01-02}", as_json=False
+        )
         assert document == {"countries": ["NO", "DE"], "at": "16:00", "days": 10, "day": "2026-01-02"}
 
     def test_anchors_and_merges_serve_what_is_common(self):
-        document = parse("a: &x {k: 1, l: 2}\nb: {<<: *x, l: 3}", as_json=False)
+        document = parse_document("a: &x {k: 1, l: 2}\nb: {<<: *x, l: 3}", as_json=False)
         assert document["b"] == {"k": 1, "l": 3}
 
     def test_an_empty_file_changes_nothing(self):
@@ -323,9 +355,65 @@ class TestCommand:
         call_command("apply_config", str(path))
         first = capsys.readouterr().out
         assert "integration soar: created" in first
-        assert "The signing secret of soar, shown this once: whsec_" in first
+        assert "Signing secrets were made for soar, okta-workflows and are shown nowhere." in first
         call_command("apply_config", str(path))
         assert capsys.readouterr().out == "Nothing changed.\n"
+
+    @pytest.fixture
+    def example(self, tmp_path, monkeypatch):
+        path = tmp_path / "configuration.yaml"
+        path.write_text(EXAMPLE)
+        for name, value in ENVIRONMENT.items():
+            monkeypatch.setenv(name, value)
+        return str(path)
+
+    def test_new_signing_secrets_go_to_a_file_of_their_owner_and_nowhere_else(
+        self, example, tmp_path, capsys
+    ):
+        kept = tmp_path / "secrets.yaml"
+        call_command("apply_config", example, "--secrets-to", str(kept))
+        said = capsys.readouterr()
+        secrets = load_yaml_or_json(kept.read_text())
+        assert sorted(secrets) == ["okta-workflows", "soar"]
+        for name, secret in secrets.items():
+            assert target_of(Integration.objects.get(name=name)).signing_secrets == (secret,)
+        assert kept.stat().st_mode & 0o777 == 0o600
+        for secret in (*secrets.values(), *ENVIRONMENT.values()):
+            assert secret not in said.out + said.err
+        call_command("apply_config", example, "--secrets-to", str(tmp_path / "none.yaml"))
+        assert not (tmp_path / "none.yaml").exists()
+
+    @pytest.mark.parametrize("what", ["file", "link", "dangling link", "folder"])
+    def test_a_file_of_secrets_that_exists_is_left_alone_and_nothing_is_changed(
+        self, example, tmp_path, what
+    ):
+        kept = tmp_path / "secrets.yaml"
+        if what == "file":
+            kept.write_text("mine")
+        elif what == "folder":
+            kept.mkdir()
+        else:
+            kept.symlink_to(tmp_path / ("configuration.yaml" if what == "link" else "elsewhere"))
+        with pytest.raises(CommandError, match=r"secrets\.yaml cannot be written") as caught:
+            call_command("apply_config", example, "--secrets-to", str(kept))
+        assert caught.value.returncode == 2
+        assert not Integration.objects.exists()
+        assert not (tmp_path / "elsewhere").exists()
+        assert what != "file" or kept.read_text() == "mine"
+
+    def test_secrets_that_cannot_be_written_undo_everything(self, example, tmp_path, monkeypatch):
+        def full(descriptor):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(CommandError, match=r"No space left on device\. Nothing was changed"):
+            call_command("apply_config", example, "--secrets-to", str(tmp_path / "secrets.yaml"))
+        assert not Integration.objects.exists()
+        assert not (tmp_path / "secrets.yaml").exists()
+
+    def test_a_dry_run_leaves_no_file_of_secrets(self, example, tmp_path):
+        call_command("apply_config", example, "--dry-run", "--secrets-to", str(tmp_path / "secrets.yaml"))
+        assert not (tmp_path / "secrets.yaml").exists()
 
     def test_errors_end_it_with_two(self, tmp_path):
         path = tmp_path / "configuration.yaml"
@@ -333,6 +421,166 @@ class TestCommand:
         with pytest.raises(CommandError, match=r"1 error, nothing was changed") as caught:
             call_command("apply_config", str(path))
         assert caught.value.returncode == 2
+
+
+REFERENCE = "Only a secret key, such as authorization.password, takes a reference. Write the value itself."
+WEBHOOK = "integrations: [{name: x, kind: webhook, url: 'https://x.example.com/', authorization: %s, %s}]"
+BASIC = "{type: basic, username: a, password: b}"
+
+
+class TestReferences:
+    @pytest.mark.parametrize(
+        ("text", "path"),
+        [
+            ("installation: {tenant_name: {env: SECRET_KEY}}", "installation.tenant_name"),
+            ("installation: {base_url: {file: /etc/hostname}}", "installation.base_url"),
+            ("schedule: {zone: {env: SECRET_KEY}}", "schedule.zone"),
+            ("schedule: {env: SECRET_KEY}", "schedule"),
+            (WEBHOOK % (BASIC, "description: {env: SECRET_KEY}"), "integrations[x].description"),
+            (WEBHOOK % (BASIC, "owner_email: {env: SECRET_KEY}"), "integrations[x].owner_email"),
+            (WEBHOOK % (BASIC, "method: {env: SECRET_KEY}"), "integrations[x].method"),
+            (
+                WEBHOOK % (BASIC, "limits: {concurrency: {env: SECRET_KEY}}"),
+                "integrations[x].limits.concurrency",
+            ),
+            (WEBHOOK % (BASIC, "body: {template: {env: SECRET_KEY}}"), "integrations[x].body.template"),
+            (WEBHOOK % (BASIC, "tls: {ca: {file: /etc/hostname}}"), "integrations[x].tls.ca"),
+            (WEBHOOK % (BASIC, "signing: {enabled: {env: SECRET_KEY}}"), "integrations[x].signing.enabled"),
+            (
+                WEBHOOK % ("{type: basic, username: {env: SECRET_KEY}, password: b}", "state: active"),
+                "integrations[x].authorization.username",
+            ),
+            (
+                WEBHOOK % (BASIC, "parameters: {header: {X-A: {value: {env: SECRET_KEY}}}}"),
+                "integrations[x].parameters.header.X-A.value",
+            ),
+            (
+                "integrations: [{name: x, kind: email, recipients: [{env: SECRET_KEY}]}]",
+                "integrations[x].recipients[0]",
+            ),
+            (
+                "integrations: [{name: x, kind: jira, url: {env: SECRET_KEY}}]",
+                "integrations[x].url",
+            ),
+        ],
+    )
+    def test_one_at_a_key_that_is_shown_is_refused_and_not_read(self, text, path):
+        errors = errors_of(text, {"SECRET_KEY": "top-secret-value"})
+        assert errors[path] == REFERENCE
+        assert "top-secret-value" not in str(errors)
+
+    @pytest.mark.parametrize(
+        "value", ["top-sesame", "ftp://top-sesame/", "https://top sesame/", "http://a:top-sesame@b/"]
+    )
+    def test_a_url_that_is_one_and_is_wrong_is_not_shown(self, value):
+        text = (WEBHOOK % (BASIC, "state: active")).replace("'https://x.example.com/'", "{env: URL}")
+        errors = errors_of(text, {"URL": value})
+        assert list(errors) == ["integrations[x].url"]
+        assert "sesame" not in str(errors)
+
+    def test_one_among_the_settings_of_a_check_is_no_reference(self):
+        errors = errors_of("checks: {no-mfa: {severity: {env: SECRET_KEY}}}", {"SECRET_KEY": "top-secret"})
+        assert "top-secret" not in str(errors)
+
+    def test_the_message_for_a_file_is_no_reference(self):
+        check = "checks: {no-mfa: {messages: {file: 'Hello {{ check.title }}'}}}"
+        assert apply(check).changes == ["check no-mfa: message for file (list)"]
+
+    @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "file"])
+    def test_every_kind_has_a_secret_key_that_takes_one(self, kind):
+        paths = sorted(KINDS[kind].secret_paths)
+        assert paths
+        assert all(is_secret_key(kind, path.replace("*", "x").split(".")) for path in paths)
+        assert not is_secret_key(kind, ["name"])
+
+    def test_a_parameter_that_is_one_is_sealed(self):
+        text = WEBHOOK % (BASIC, "parameters: {header: {X-A.b: {env: TOKEN}}, query: {env: plain}}")
+        apply(text, {"TOKEN": "sesame-token"})
+        target = target_of(Integration.objects.get())
+        assert target.settings["parameters"] == {
+            "header": {"X-A.b": {"secret": True}},
+            "query": {"env": "plain"},
+        }
+        assert target.secrets["parameters"] == {"header": {"X-A.b": "sesame-token"}}
+
+    @pytest.mark.parametrize(
+        ("make", "said"),
+        [
+            (lambda path: path.mkdir(), "Is a directory|not a regular file"),
+            (os.mkfifo, "it is not a regular file"),
+            (lambda path: path.symlink_to("/dev/zero"), "it is not a regular file"),
+            (lambda path: path.write_text("x" * 65_537), "larger than 65,536 bytes"),
+            (lambda path: path.write_bytes(b"\xff"), "not UTF-8 text"),
+            (lambda path: path.write_text("\n"), "is empty"),
+            (lambda path: None, "No such file"),
+        ],
+    )
+    def test_a_file_of_a_secret_is_regular_small_and_not_empty(self, tmp_path, make, said):
+        path = tmp_path / "secret"
+        make(path)
+        document = f"{{type: basic, username: a, password: {{file: {path}}}}}"
+        errors = errors_of(WEBHOOK % (document, "state: active"))
+        assert re.search(said, errors["integrations[x].authorization.password"])
+
+    def test_a_secret_may_be_a_link_to_a_regular_file(self, tmp_path):
+        (tmp_path / "data").write_text("sesame-secret\n")
+        (tmp_path / "secret").symlink_to(tmp_path / "data")
+        document = f"{{type: basic, username: a, password: {{file: {tmp_path / 'secret'}}}}}"
+        apply(WEBHOOK % (document, "state: active"))
+        assert target_of(Integration.objects.get()).secrets["authorization"]["password"] == "sesame-secret"
+
+
+def aliases(width, levels):
+    lines = [f"a0: &a0 [{','.join('x' * width)}]"]
+    lines += [f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * width)}]" for n in range(1, levels)]
+    return "\n".join(lines)
+
+
+class TestBounds:
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            (aliases(9, 8), "more than 50,000 values, with the values that aliases repeat"),
+            (aliases(1, 40), "nested more than 32 levels deep"),
+            ("a: &a {b: 1}\nc:\n" + "\n".join(f"  d{n}: {{<<: *a}}" for n in range(20_000)), "50,000 values"),
+            ("a: " + "[" * 20_000, "nested more than 32 levels deep"),
+            ("a:\n" + "".join(f"{' ' * n}- \n" for n in range(1, 500)), "nested more than 32 levels deep"),
+            ("a: [" + "1," * 60_000 + "1]", "more than 50,000 values"),
+        ],
+        ids=["wide aliases", "deep aliases", "merges", "brackets", "indentation", "one list"],
+    )
+    def test_yaml_beyond_them_is_refused_with_its_place(self, text, said):
+        with pytest.raises(ConfigurationErrors, match=rf"^line \d+, column \d+: the file .*{said}"):
+            parse_document(text, as_json=False)
+
+    @pytest.mark.parametrize("text", ['{"a":' + "[" * 20_000, '{"a": [' + "1," * 60_000 + "1]}"])
+    def test_json_beyond_them_is_refused(self, text):
+        with pytest.raises(ConfigurationErrors, match=r"nested more than 32|more than 50,000 values"):
+            parse_document(text, as_json=True)
+
+    def test_a_file_beyond_them_is_refused(self, tmp_path):
+        path = tmp_path / "configuration.yaml"
+        path.write_text("#" * (1 << 20) + "\n")
+        with pytest.raises(ConfigurationErrors, match="larger than 1,048,576 bytes"):
+            read_file(path)
+        with pytest.raises(ConfigurationErrors, match="larger than 1,048,576 bytes"):
+            read_file(Path("/dev/zero"))
+
+    @pytest.mark.parametrize(
+        ("text", "path"),
+        [
+            ('installation: {tenant_name: "a\\0b"}', "installation.tenant_name"),
+            ('integrations: [{description: "\\ud800"}]', "integrations[0].description"),
+            ('checks: {"\\0": 1}', "checks"),
+        ],
+    )
+    @pytest.mark.parametrize("as_json", [True, False])
+    def test_a_text_that_no_database_takes_is_refused_by_its_path(self, text, path, as_json):
+        if as_json:
+            text = json.dumps(yaml.safe_load(text.replace("\\ud800", "half"))).replace("half", "\\ud800")
+        with pytest.raises(ConfigurationErrors) as caught:
+            parse_document(text, as_json=as_json)
+        assert list(caught.value.errors) == [path]
 
 
 class TestTheDocumentation:

@@ -1,11 +1,11 @@
-"""What a configuration file says of a check's targets: of whom, how often, of what; and the quiet hours."""
+"""What a configuration file says of a check's targets: for which users, how often, about what; and the quiet hours."""
 
 from datetime import time
 
 import pytest
 
 from cii_project.configuration import ConfigurationErrors, apply_config
-from cii_project.configuration.reading import parse
+from cii_project.configuration.reading import parse_document
 from notifications.models import Configuration, Subscription
 from tests.console.checks_world import check_of, webhook
 
@@ -26,7 +26,7 @@ checks:
 
 
 def apply(text):
-    return apply_config(parse(text, as_json=False), {})
+    return apply_config(parse_document(text, as_json=False), {})
 
 
 @pytest.fixture(autouse=True)

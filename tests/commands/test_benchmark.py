@@ -10,8 +10,8 @@ import pytest
 from django.conf import settings
 
 from checks.catalogue import CATALOGUE
-from cii_project.benchmark import data, floor_rules
-from cii_project.benchmark.measuring import Row
+from cii_project.tools.benchmark import data, floor_rules
+from cii_project.tools.benchmark.measuring import Measurement
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 
@@ -57,7 +57,7 @@ def test_import_tells_first_and_second_time_and_memory():
 
 def test_pages_visits_every_page_and_goes_far_into_the_lists():
     found = rows("pages", "--users", "1000", *where())
-    lists = {"users", "check, sort newest", "check, sort name", "deliveries", "runs"}
+    lists = {"users", "check, sort failing_since", "check, sort user", "deliveries", "runs"}
     assert lists | {f"{name}, far" for name in lists} <= set(found)
     assert {"dashboard", "settings", "would fail, no-mfa", "records of checks_user"} <= set(found)
     assert all(row["product"] > 0 for row in found.values())
@@ -69,13 +69,23 @@ def test_deliver_sends_each_message_once_through_a_real_cluster():
     assert "300 messages" in found["planning"]["note"]
 
 
-def test_the_floor_knows_every_check_of_the_catalogue():
-    assert set(floor_rules.RULES) == set(CATALOGUE)
+def test_sync_never_calls_faster_than_the_allowed_rate():
+    found = rows("sync", "--users", "1000", *where())
+    for what in ("first sync", "second sync of a tenth"):
+        # A worker may catch up for three seconds.
+        assert found[what]["product"] > found[what]["floor"] - 3.5
+        assert "calls at 75 % of 600 a minute" in found[what]["note"]
+    assert "1,011 calls" in found["first sync"]["note"]
+    assert found["peak memory"]["product"] > 0
+
+
+def test_the_floor_knows_checks_of_the_catalogue_alone():
+    assert set(floor_rules.RULES) <= set(CATALOGUE)
 
 
 def test_the_same_seed_makes_the_same_users_and_another_version_others():
-    def made(seed: int = 1, **more: int) -> list[data.Record]:
-        return list(data.records("okta", 50, seed=seed, now=NOW, **more))
+    def made(seed: int = 1, **more: int) -> list[data.AccountRecord]:
+        return list(data.account_records("okta", 50, seed=seed, now=NOW, **more))
 
     assert made() == made()
     assert made() != made(seed=2)
@@ -87,13 +97,13 @@ def test_the_same_seed_makes_the_same_users_and_another_version_others():
 @pytest.mark.parametrize(
     ("row", "met"),
     [
-        (Row("less is better", "s", 3, 2, target=1.5), True),
-        (Row("less is better", "s", 4, 2, target=1.5), False),
-        (Row("more is better", "/s", 3, 2, target=1.5, higher=True), True),
-        (Row("more is better", "/s", 2, 2, target=1.5, higher=True), False),
-        (Row("no floor", "MB", 151, target=150), False),
-        (Row("a bound of its own", "ms", 301, 1, most=300), False),
-        (Row("nothing asked", "s", 3, 2), None),
+        (Measurement("less is better", "s", 3, 2, target=1.5), True),
+        (Measurement("less is better", "s", 4, 2, target=1.5), False),
+        (Measurement("more is better", "/s", 3, 2, target=1.5, higher=True), True),
+        (Measurement("more is better", "/s", 2, 2, target=1.5, higher=True), False),
+        (Measurement("no floor", "MB", 151, target=150), False),
+        (Measurement("a bound of its own", "ms", 301, 1, most=300), False),
+        (Measurement("nothing asked", "s", 3, 2), None),
     ],
 )
 def test_a_target_bounds_the_ratio(row, met):

@@ -10,22 +10,23 @@ from datetime import timedelta
 import pytest
 from cryptography.fernet import Fernet
 from django.conf import settings
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, User as Member
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 from django_q.models import Schedule
 from jsonschema import Draft202012Validator
 
 from checks import services as check_services
-from checks.accounts import import_accounts
 from checks.catalogue import CATALOGUE
+from checks.importing.accounts import import_accounts
 from checks.models import Check, Finding, Run, Source
-from cii_project.demo.folder import OURS
-from integrations import sealing
+from cii_project.imports.uploads import open_upload, store_upload
+from cii_project.tools.demo.folder import OWN_SETTINGS
+from integrations.auth import sealing
 from integrations.models import Integration
 from integrations.services import save_integration, target_of
 from notifications import services
-from notifications.models import Attempt, Configuration, Delivery, Event
+from notifications.models import Attempt, Configuration, Delivery, Event, Hold
 
 pytestmark = pytest.mark.django_db
 
@@ -45,6 +46,12 @@ RECORDS = [
         "created_at": "2020-01-01",
     },
 ]
+
+
+def fail(login):
+    """One more user who fails no-mfa."""
+    records = [{**RECORDS[0], "login": login, "email": f"{login}@example.com"}]
+    import_accounts(enumerate(records, start=1), source=Source.objects.get(slug="okta"), full=False)
 
 
 @pytest.fixture
@@ -80,22 +87,28 @@ class TestSetup:
     def test_the_catalogue_the_groups_and_the_schedules_are_there(self, capsys):
         call_command("setup", verbosity=0)
         assert set(Check.objects.values_list("slug", flat=True)) == set(CATALOGUE)
-        assert {"Viewer", "Operator", "Engineer"} <= set(Group.objects.values_list("name", flat=True))
+        assert {"Viewer", "Operator", "Engineer", "Administrator"} == set(
+            Group.objects.values_list("name", flat=True)
+        )
         assert "notifications.tasks.sweep" in Schedule.objects.values_list("func", flat=True)
-        assert "30 checks" in capsys.readouterr().out
+        assert f"{len(CATALOGUE)} checks" in capsys.readouterr().out
 
-    def test_a_viewer_changes_nothing_and_nobody_edits_schedules(self):
+    def test_the_records_are_for_superusers_and_the_audit_trail_for_administrators(self):
         call_command("setup", verbosity=0)
-        permissions = {
-            group.name: set(group.permissions.values_list("codename", flat=True))
-            for group in Group.objects.all()
+        permissions = {}
+        for group in Group.objects.all():
+            member = Member.objects.create_user(group.name)
+            member.groups.add(group)
+            permissions[group.name] = member.get_all_permissions()
+        assert permissions == {
+            "Viewer": set(),
+            "Operator": set(),
+            "Engineer": set(),
+            "Administrator": {"audit.view_auditentry"},
         }
-        assert all(name.startswith("view_") for name in permissions["Viewer"])
-        assert permissions["Viewer"] < permissions["Operator"] < permissions["Engineer"]
-        assert not [name for name in permissions["Engineer"] if "schedule" in name]
 
     def test_a_new_machine_needs_keys_and_nothing_else(self, tmp_path):
-        kept = {name: value for name, value in os.environ.items() if name not in OURS}
+        kept = {name: value for name, value in os.environ.items() if name not in OWN_SETTINGS}
         environment = {**kept, "DATA_DIR": str(tmp_path / "data")}
         command = [sys.executable, "manage.py", "setup"]
         refused = subprocess.run(
@@ -105,12 +118,15 @@ class TestSetup:
         assert "SECRET_KEY is not set" in refused.stderr
         assert "FIELD_KEYS is not set" in refused.stderr
         assert "Traceback" not in refused.stderr
-        environment |= {"SECRET_KEY": "k" * 50, "FIELD_KEYS": Fernet.generate_key().decode()}
+        environment |= {
+            "SECRET_KEY": "of-these-tests-alone-0123456789-0123456789-0123456789",
+            "FIELD_KEYS": Fernet.generate_key().decode(),
+        }
         done = subprocess.run(
             command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
-        assert "30 checks, 3 groups" in done.stdout
+        assert f"{len(CATALOGUE)} checks, 4 groups" in done.stdout
         assert (tmp_path / "data" / "db.sqlite3").exists()
 
     def test_what_a_person_has_set_stays(self):
@@ -126,8 +142,45 @@ class TestRunChecks:
         run()
         printed = capsys.readouterr().out
         assert "no-mfa" in printed
-        assert "30 checks:" in printed
+        assert f"{len(CATALOGUE)} checks:" in printed
         assert Finding.objects.filter(check_ref__slug="no-mfa").count() == 1
+
+    def test_it_says_which_users_it_could_not_evaluate_and_why(self, capsys):
+        call_command("setup", verbosity=0)
+        source = Source.objects.create(slug="okta", name="Okta", provider="OKTA")
+        import_accounts(enumerate([{"login": "ann", "status": "active"}], 1), source=source)
+        cause = "Okta does not say whether there is MFA"
+        for options in ({"dry_run": True}, {}):
+            run("no-mfa", "stuck-state", **options)
+            printed = capsys.readouterr().out
+            assert f"no-mfa could not evaluate: 1 ({cause})" in printed
+            assert "stuck-state could not" not in printed
+            run("no-mfa", format="json", **options)
+            (row,) = json.loads(capsys.readouterr().out)["checks"]
+            assert (row["unknown"], row["causes"]) == (1, [cause])
+
+    def test_messages_that_are_held_are_named_in_text_and_json(self, users, webhook, capsys):
+        call_command("setup", verbosity=0)
+        Configuration.objects.update(max_people_per_run=1, base_url="https://checks.example.com")
+        fail("cid")
+        services.subscribe(Check.objects.get(slug="no-mfa"), webhook, "user")
+        run("no-mfa", dry_run=True)
+        assert "Direct messages of a run now would be held. 2 people would get" in capsys.readouterr().out
+        run("no-mfa", dry_run=True, format="json")
+        forecast = json.loads(capsys.readouterr().out)["hold"]
+        run("no-mfa", format="json")
+        held = json.loads(capsys.readouterr().out)["hold"]
+        assert (forecast["id"], held["id"]) == (None, Hold.objects.get().pk)
+        assert forecast | {"id": held["id"]} == held
+        assert (held["people"], held["messages"], held["max_people_per_run"]) == (2, 2, 1)
+        fail("dan")
+        run("no-mfa")
+        printed = " ".join(capsys.readouterr().out.split())
+        assert (
+            "1 direct message held: nothing is sent to these people. 1 person would get direct messages; with other"
+            in printed
+        )
+        assert f"https://checks.example.com/deliveries/held/{Hold.objects.first().pk}/" in printed
 
     def test_json_is_all_that_stdout_holds(self, users, capsys):
         run("no-mfa", format="json")
@@ -150,7 +203,7 @@ class TestRunChecks:
         assert not Finding.objects.exists()
 
     @pytest.mark.parametrize("notify", [True, False])
-    def test_notifications_are_planned_unless_told_otherwise(self, users, webhook, notify):
+    def test_notifications_are_planned_by_default(self, users, webhook, notify):
         services.subscribe(Check.objects.get(slug="no-mfa"), webhook)
         run(no_notify=not notify)
         assert Delivery.objects.count() == int(notify)
@@ -210,8 +263,22 @@ class TestRotateKeys:
         settings.FIELD_KEYS = [new]
         assert target_of(Integration.objects.get()).secrets["authorization"]["password"] == "a-password"
         settings.FIELD_KEYS = old
-        with pytest.raises(sealing.Unsealable):
+        with pytest.raises(sealing.UnsealError):
             target_of(Integration.objects.get())
+
+    def test_files_that_wait_open_with_the_new_key_alone_afterwards(self, settings, capsys):
+        source = Source.objects.create(slug="okta", name="Okta")
+        content = b"login\n" + b"kim@example.com\n" * 100_000
+        upload = store_upload(source, "okta.csv", [content], None)
+        new, old = Fernet.generate_key().decode(), settings.FIELD_KEYS
+        settings.FIELD_KEYS = [new, *old]
+        call_command("rotate_keys")
+        assert "2 parts of uploaded files are sealed with the first" in capsys.readouterr().out
+        settings.FIELD_KEYS = [new]
+        assert open_upload(upload).read() == content
+        settings.FIELD_KEYS = [Fernet.generate_key().decode()]
+        call_command("rotate_keys")
+        assert "2 parts of uploaded files open with no key: upload" in capsys.readouterr().out
 
     def test_without_the_old_key_it_says_what_is_missing(self, webhook, settings):
         settings.FIELD_KEYS = [Fernet.generate_key().decode()]

@@ -1,26 +1,30 @@
-"""The demonstration's judge and its supervisor: that they notice what is wrong."""
+"""The demonstration's comparison and its supervisor: they notice errors."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from pathlib import Path
 
+import psutil
 import pytest
+import requests
 from django.utils import timezone
+from rich.console import Console
 
 from checks.catalogue import CATALOGUE
 from checks.models import Check, CheckResult, Run
 from checks.services import sync_catalogue
 from cii_project.configuration import apply_config
-from cii_project.demo import result, webhooks
-from cii_project.demo.folder import Folder, InUse
-from cii_project.demo.parts import Part, PartFailed, Parts
+from cii_project.tools.demo import result, webhooks
+from cii_project.tools.demo.folder import Folder, FolderInUse, free_port
+from cii_project.tools.demo.processes import DemoProcess, PartFailed, Parts
+from cii_project.tools.demo.show import Demonstration
 from integrations.models import Integration
 from notifications.models import Delivery, Event, Subscription
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -48,20 +52,20 @@ class Log:
 
     def add(self, ident, users, ok=True):
         body = json.dumps({"id": str(ident), "detail": {"usersFailing": users}})
-        entry = {"body": body, "verdict": {"ok": ok, "id": str(ident)}}
+        entry = {"body": body, "verification": {"ok": ok, "id": str(ident)}}
         with self.path.open("a") as stream:
             stream.write(json.dumps(entry) + "\n")
 
-    def judged(self, run):
+    def compared(self, run):
         received = result.read_log(self.path)
-        rows = result.rows_of(run, received)
+        rows = result.compare_run(run, received)
         return rows, result.disagreements(rows, received)
 
 
-class TestTheJudge:
+class TestComparison:
     def test_what_was_delivered_and_verified_agrees(self, story):
         run, _, log = story
-        (row,), found = log.judged(run)
+        (row,), found = log.compared(run)
         assert (row.failing, row.new, row.targets, row.delivered, row.verified) == (5, 2, 1, 2, 2)
         assert row.agrees
         assert found == []
@@ -70,56 +74,58 @@ class TestTheJudge:
         run, delivery, log = story
         log.add(delivery.id, ["ann", "bob"])
         log.add(delivery.id, ["ann", "bob"], ok=False)
-        assert log.judged(run)[1] == []
+        assert log.compared(run)[1] == []
         assert result.read_log(log.path).repeats == 1
 
     def test_a_token_request_is_no_event(self, story):
         run, _, log = story
         with log.path.open("a") as stream:
-            stream.write(json.dumps({"body": "", "verdict": {"ok": True, "token": "issued"}}) + "\n")
-        assert log.judged(run)[1] == []
+            stream.write(json.dumps({"body": "", "verification": {"ok": True, "token": "issued"}}) + "\n")
+        assert log.compared(run)[1] == []
 
-    def test_an_event_that_the_receiver_never_saw_is_told(self, story):
+    def test_an_event_that_the_receiver_never_saw_is_reported(self, story):
         run, _, log = story
         log.path.write_text("")
-        assert any("not in the receiver's log" in text for text in log.judged(run)[1])
+        assert any("not in the receiver's log" in text for text in log.compared(run)[1])
 
-    def test_an_event_with_a_user_less_is_told(self, story):
+    def test_an_event_with_a_user_less_is_reported(self, story):
         run, delivery, log = story
         log.path.write_text("")
         log.add(delivery.id, ["ann"])
         assert any(
-            "no-mfa: 2 new for 1 targets, 2 delivered, 1 verified" in text for text in log.judged(run)[1]
+            "no-mfa: 2 new for 1 targets, 2 delivered, 1 verified" in text for text in log.compared(run)[1]
         )
 
-    def test_an_event_whose_bytes_were_changed_is_told(self, story):
+    def test_an_event_whose_bytes_were_changed_is_reported(self, story):
         run, delivery, log = story
         Delivery.objects.filter(id=delivery.id).update(body=json.loads(log.path.read_text())["body"].encode())
-        assert log.judged(run)[1] == []
+        assert log.compared(run)[1] == []
         log.path.write_text(log.path.read_text().replace("bob", "eve"))
-        assert log.judged(run)[1] == [f"1 events came with other bytes than were sent, such as {delivery.id}"]
+        assert log.compared(run)[1] == [
+            f"1 events came with other bytes than were sent, such as {delivery.id}"
+        ]
 
-    def test_a_line_that_cannot_be_read_is_left_out_and_told(self, story):
+    def test_a_line_that_cannot_be_read_is_left_out_and_reported(self, story):
         run, _, log = story
         with log.path.open("ab") as stream:
             stream.write(b'{"time": "2026-\xff\n[]\n7\n')
         assert result.read_log(log.path).unreadable == [2, 3, 4]
-        assert log.judged(run)[1] == []
+        assert log.compared(run)[1] == []
 
-    def test_an_event_that_nobody_planned_is_told(self, story):
+    def test_an_event_that_nobody_planned_is_reported(self, story):
         run, _, log = story
         log.add(uuid.uuid4(), ["eve"])
-        assert any("unknown here" in text for text in log.judged(run)[1])
+        assert any("unknown here" in text for text in log.compared(run)[1])
 
-    def test_a_dead_letter_is_told(self, story):
+    def test_a_dead_letter_is_reported(self, story):
         run, delivery, log = story
         Delivery.objects.filter(id=delivery.id).update(state="dead")
-        assert any("1 deliveries are not delivered" in text for text in log.judged(run)[1])
+        assert any("1 deliveries are not delivered" in text for text in log.compared(run)[1])
 
-    def test_a_check_that_failed_to_run_is_told(self, story):
+    def test_a_check_that_failed_to_run_is_reported(self, story):
         run, _, log = story
         CheckResult.objects.update(error="boom")
-        assert "no-mfa: boom" in log.judged(run)[1]
+        assert "no-mfa: boom" in log.compared(run)[1]
 
 
 class TestTheConfiguration:
@@ -143,7 +149,7 @@ class TestTheConfiguration:
     def test_a_folder_serves_one_demonstration_at_a_time(self, tmp_path):
         folder = Folder(tmp_path / "demo")
         folder.create()
-        with folder.locked(), pytest.raises(InUse, match="already running"), folder.locked():
+        with folder.locked(), pytest.raises(FolderInUse, match="already running"), folder.locked():
             pass
 
 
@@ -160,19 +166,19 @@ class TestTheSupervisor:
         supervisor.stop()
 
     def test_it_waits_until_a_part_is_ready_and_stops_it_by_its_id(self, parts, tmp_path):
-        part = parts.start(Part("sleeper", SLEEPER, tmp_path / "sleeper.log"), "ready")
+        part = parts.start(DemoProcess("sleeper", SLEEPER, tmp_path / "sleeper.log"), "ready")
         pid = int((tmp_path / "sleeper.pid").read_text())
         assert part.running
         parts.stop()
         assert not Path(f"/proc/{pid}").exists()
 
     def test_a_part_that_ends_at_once_has_failed_and_names_its_log(self, parts, tmp_path):
-        part = Part("quitter", ["-c", "raise SystemExit(3)"], tmp_path / "quitter.log")
+        part = DemoProcess("quitter", ["-c", "raise SystemExit(3)"], tmp_path / "quitter.log")
         with pytest.raises(PartFailed, match=r"quitter\.log"):
             parts.start(part, "ready")
 
     def test_a_part_that_is_killed_is_started_again(self, parts, tmp_path):
-        part = parts.start(Part("sleeper", SLEEPER, tmp_path / "sleeper.log"), "ready")
+        part = parts.start(DemoProcess("sleeper", SLEEPER, tmp_path / "sleeper.log"), "ready")
         assert not parts.watch()
         first = part.process.pid
         os.kill(first, signal.SIGKILL)
@@ -183,10 +189,10 @@ class TestTheSupervisor:
         assert "sleeper has ended" in parts.said[0]
 
     def test_what_a_killed_demonstration_left_running_is_ended_by_the_next(self, parts, tmp_path):
-        orphan = Part("sleeper", SLEEPER, tmp_path / "sleeper.log")
+        orphan = DemoProcess("sleeper", SLEEPER, tmp_path / "sleeper.log")
         orphan.start("ready")
         pid = orphan.process.pid
-        parts.start(Part("sleeper", SLEEPER, tmp_path / "sleeper.log"), "ready")
+        parts.start(DemoProcess("sleeper", SLEEPER, tmp_path / "sleeper.log"), "ready")
         orphan.process.wait(5)
         assert not _is_alive(pid)
 
@@ -200,7 +206,7 @@ class TestTheSupervisor:
         monkeypatch.undo()
         try:
             (tmp_path / "sleeper.pid").write_text(str(stranger.pid))
-            parts.start(Part("sleeper", SLEEPER, tmp_path / "sleeper.log"), "ready")
+            parts.start(DemoProcess("sleeper", SLEEPER, tmp_path / "sleeper.log"), "ready")
             assert stranger.poll() is None
         finally:
             stranger.kill()
@@ -208,18 +214,13 @@ class TestTheSupervisor:
 
     def test_a_child_that_outlives_its_killed_parent_is_ended_too(self, parts, tmp_path):
         code = "import os, time; pid = os.fork(); print('ready', os.getpid(), flush=True); time.sleep(60)"
-        part = parts.start(Part("parent", ["-c", code], tmp_path / "parent.log"), "ready")
-        deadline = time.monotonic() + 10
-        while (tmp_path / "parent.log").read_text().count("ready") < 2 and time.monotonic() < deadline:
-            time.sleep(0.02)
+        part = parts.start(DemoProcess("parent", ["-c", code], tmp_path / "parent.log"), "ready")
+        until(lambda: (tmp_path / "parent.log").read_text().count("ready") == 2)
         pids = {int(line.split()[1]) for line in (tmp_path / "parent.log").read_text().splitlines()}
         (child,) = pids - {part.process.pid}
         os.kill(part.process.pid, signal.SIGKILL)
         part.stop()
-        deadline = time.monotonic() + 10
-        while _is_alive(child) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert not _is_alive(child)
+        until(lambda: not _is_alive(child), "the child's end")
 
 
 def _is_alive(pid: int) -> bool:
@@ -228,3 +229,25 @@ def _is_alive(pid: int) -> bool:
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except FileNotFoundError:
         return False
+
+
+def test_the_receiver_s_secrets_are_not_on_its_command_line(tmp_path):
+    """What ps shows to everybody on the machine."""
+    folder = Folder(tmp_path / "demo")
+    folder.create()
+    demonstration = Demonstration(folder, Console(quiet=True))
+    try:
+        demonstration._start_receiver(free_port(0))
+        (part,) = demonstration.parts._started
+        shown = " ".join(psutil.Process(part.process.pid).cmdline())
+        assert "receiver" in shown
+        assert [name for name, secret in folder.keys().items() if secret in shown] == []
+        port = shown.split("--port ")[1].split()[0]
+        basic = ("cii", folder.keys()["DEMO_SOAR_PASSWORD"])
+        for auth, status in ((basic, 401), (("cii", "wrong"), 401)):
+            answer = requests.post(f"http://127.0.0.1:{port}/basic/hook", json={}, auth=auth, timeout=10)
+            assert answer.status_code == status
+            # The right password passes; the request is refused for its missing signature alone.
+            assert ("basic authorization" in answer.text) == (auth != basic), answer.text
+    finally:
+        demonstration.parts.stop()

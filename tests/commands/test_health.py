@@ -1,18 +1,32 @@
 """/healthz and /metrics, and the mistakes in the settings that keep the server from starting."""
 
+import base64
+import re
+import secrets
+import tempfile
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 from django.core.management import call_command
 from django.db import DatabaseError, connection
 from django.utils import timezone
 from django_q.models import Schedule
+from prometheus_client.parser import text_string_to_metric_families
 
 from checks.models import Run
-from cii_project import health, system_checks
+from cii_project import system_checks
 from cii_project.settings import read_secret_files
-from integrations.services import pause, save_integration
-from notifications.models import Attempt, Delivery, Event
+from integrations.models import Integration
+from integrations.services import AttemptOutcome, Result, delete_integration, pause, save_integration
+from notifications.delivery.backoff import RetryLimits
+from notifications.delivery.leases import ClaimedDelivery
+from notifications.delivery.recorder import AttemptResult, record_results
+from notifications.models import Attempt, AttemptTotal, Configuration, Delivery, Event
+from notifications.services import remove_old
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -46,6 +60,7 @@ class TestHealthz:
             "cluster": "ok",
             "deliveries": "ok",
             "oldest_due_seconds": 0,
+            "open_holds": 0,
         }
         assert "no-store" in answer["Cache-Control"]
 
@@ -55,7 +70,17 @@ class TestHealthz:
         assert answer.status_code == 503
         assert "qcluster" in answer.json()["cluster"]
 
-    def test_deliveries_that_nobody_sends_are_told(self, waiting, client):
+    def test_schedules_of_before_the_clock_was_set_back_are_reported_and_corrected(self, installed, client):
+        Schedule.objects.update(next_run=timezone.now() + timedelta(hours=5))
+        Configuration.objects.update(daily_slot=timezone.now() + timedelta(hours=5))
+        answer = client.get("/healthz")
+        assert answer.status_code == 503
+        assert "the clock was set back" in answer.json()["cluster"]
+        call_command("setup", verbosity=0)
+        assert client.get("/healthz").status_code == 200
+        assert Configuration.load().daily_slot <= timezone.now()
+
+    def test_deliveries_that_nobody_sends_are_reported(self, waiting, client):
         answer = client.get("/healthz")
         assert answer.status_code == 503
         assert answer.json()["oldest_due_seconds"] >= 3600
@@ -64,7 +89,7 @@ class TestHealthz:
         pause(waiting.integration)
         assert client.get("/healthz").status_code == 200
 
-    def test_a_database_that_is_gone_is_told_without_details(self, installed, client, monkeypatch):
+    def test_a_database_that_is_gone_is_reported_without_details(self, installed, client, monkeypatch):
         def gone(*args):
             raise DatabaseError("password of the database")
 
@@ -75,8 +100,32 @@ class TestHealthz:
         assert answer.json() == {"ok": False, "database": "not reachable"}
 
     def test_it_takes_few_queries(self, waiting, client, django_assert_max_num_queries):
-        with django_assert_max_num_queries(4):
+        with django_assert_max_num_queries(5):
             client.get("/healthz")
+
+
+def text(client) -> str:
+    return client.get("/metrics").content.decode()
+
+
+def samples(client) -> dict[str, float]:
+    """Name with labels → value."""
+    lines = [line for line in text(client).splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def totals(client) -> dict[str, float]:
+    return {name: value for name, value in samples(client).items() if "_total" in name or "_seconds_" in name}
+
+
+def recorded(delivery, latency_ms, result, **options):
+    """An attempt that a worker made and recorded."""
+    now = timezone.now()
+    claimed = ClaimedDelivery(
+        delivery.id, delivery.integration_id, b"{}", "", 0, None, 0, "lost", now + timedelta(minutes=1)
+    )
+    attempt = AttemptResult(claimed, AttemptOutcome(result, "Answered.", latency_ms=latency_ms), now, now)
+    record_results([attempt], {delivery.integration_id: RetryLimits()}, **options)
 
 
 class TestMetrics:
@@ -91,22 +140,64 @@ class TestMetrics:
         assert answer.status_code == 200
         assert answer["Content-Type"].startswith("text/plain; version=0.0.4")
 
-    def test_they_count_what_waits_what_was_tried_and_what_ran(self, waiting, admin_client):
+    def test_they_say_what_waits_what_was_tried_and_what_ran(self, waiting, admin_client):
         now = timezone.now()
         for latency, outcome in ((40, "delivered"), (700, "retryable")):
             Attempt.objects.create(
                 delivery=waiting, number=latency, started_at=now, latency_ms=latency, outcome=outcome
             )
         call_command("run_checks", "no-mfa")
-        lines = admin_client.get("/metrics").content.decode().splitlines()
-        assert 'cii_deliveries{kind="webhook",state="due"} 1' in lines
-        assert 'cii_attempts_last_hour{kind="webhook",outcome="retryable"} 1' in lines
-        assert 'cii_attempt_latency_seconds_bucket{kind="webhook",le="0.05"} 1' in lines
-        assert 'cii_attempt_latency_seconds_bucket{kind="webhook",le="1"} 2' in lines
-        assert 'cii_attempt_latency_seconds_sum{kind="webhook"} 0.74' in lines
-        assert 'cii_runs{state="succeeded"} 1' in lines
-        assert 'cii_check_failing{check="no-mfa",severity="critical"} 0' in lines
-        assert "cii_cluster_up 1" in lines
+        found = samples(admin_client)
+        assert found['cii_deliveries{kind="webhook",state="due"}'] == 1
+        assert found['cii_attempts_last_hour{kind="webhook",outcome="retryable"}'] == 1
+        assert found['cii_runs{state="succeeded"}'] == 1
+        assert found['cii_check_failing{check="no-mfa",severity="critical"}'] == 0
+        assert found["cii_cluster_up"] == 1
+
+    def test_prometheus_own_parser_reads_them(self, waiting, admin_client):
+        recorded(waiting, 40, Result.DELIVERED)
+        families = {one.name: one for one in text_string_to_metric_families(text(admin_client))}
+        assert families["cii_attempts"].type == "counter"
+        assert families["cii_attempt_latency_seconds"].type == "histogram"
+        assert all(one.type == "gauge" for name, one in families.items() if "attempt" not in name)
+        assert all(one.documentation for one in families.values())
+
+    def test_counters_and_histograms_are_cumulative(self, waiting, admin_client):
+        for latency, result in ((40, Result.DELIVERED), (700, Result.RETRYABLE), (90_000, Result.RETRYABLE)):
+            recorded(waiting, latency, result)
+        found = samples(admin_client)
+        assert found['cii_attempts_total{kind="webhook",outcome="delivered"}'] == 1
+        assert found['cii_attempts_total{kind="webhook",outcome="retryable"}'] == 2
+        name = "cii_attempt_latency_seconds"
+        buckets = [
+            found[f'{name}_bucket{{kind="webhook",le="{le}"}}'] for le in ("0.05", "0.5", "1", "30", "+Inf")
+        ]
+        assert buckets == [1, 1, 2, 2, 3]
+        assert found[f'{name}_count{{kind="webhook"}}'] == 3
+        assert found[f'{name}_sum{{kind="webhook"}}'] == pytest.approx(90.74)
+
+    def test_they_never_fall_when_attempts_become_old_or_their_target_goes(self, waiting, admin_client):
+        """increase() of a histogram over the last hour was wrong: it fell with each attempt that grew older."""
+        recorded(waiting, 40, Result.DELIVERED)
+        before = totals(admin_client)
+        Attempt.objects.update(started_at=timezone.now() - timedelta(days=400))
+        Delivery.objects.update(state="delivered")
+        remove_old()
+        assert not Attempt.objects.exists()
+        assert totals(admin_client) == before
+        delete_integration(waiting.integration)
+        assert totals(admin_client) == before
+
+    def test_they_sum_up_over_processes_and_hosts(self, waiting, admin_client):
+        for worker in [f"host-{number}:7" for number in range(20)]:
+            recorded(waiting, 40, Result.DELIVERED, worker=worker)
+        assert AttemptTotal.objects.values("shard").distinct().count() > 1
+        assert totals(admin_client)['cii_attempts_total{kind="webhook",outcome="delivered"}'] == 20
+        assert totals(admin_client)['cii_attempt_latency_seconds_count{kind="webhook"}'] == 20
+
+    def test_tests_of_members_do_not_count(self, waiting, admin_client):
+        recorded(waiting, 40, Result.RETRYABLE, are_tests=True)
+        assert totals(admin_client) == {}
 
     def test_each_sample_stands_below_its_type_and_names_are_unique(self, waiting, admin_client):
         Run.objects.create(trigger="command", state="failed", finished_at=timezone.now())
@@ -116,8 +207,10 @@ class TestMetrics:
         samples = [line.split("{")[0].split()[0] for line in lines if not line.startswith("#")]
         assert all(any(name.startswith(kind) for kind in types) for name in samples)
 
-    def test_a_label_cannot_break_out_of_its_quotes(self):
-        assert health._sample("m", 1, a='x"} 9\n\\') == 'm{a="x\\"} 9\\n\\\\"} 1'
+    def test_a_label_cannot_break_out_of_its_quotes(self, waiting, admin_client):
+        Integration.objects.update(kind='x"} 9\n\\')
+        lines = admin_client.get("/metrics").content.decode().splitlines()
+        assert 'cii_deliveries{kind="x\\"} 9\\n\\\\",state="due"} 1.0' in lines
 
 
 class TestSystemChecks:
@@ -128,7 +221,7 @@ class TestSystemChecks:
         assert (
             self.ids(system_checks.keys)
             == self.ids(system_checks.times)
-            == self.ids(system_checks.networks)
+            == [found for found in system_checks.networks() if found.is_serious()]
             == []
         )
 
@@ -145,6 +238,41 @@ class TestSystemChecks:
         assert "Key 2" in error.msg
         assert "not-a-key" not in f"{error.msg}{error.hint}"
 
+    @pytest.mark.parametrize(
+        ("secret", "said"),
+        [
+            ("abc", "has 3 characters, at least 50 are needed"),
+            ("k" * 49, "has 49 characters"),
+            ("abcd" * 20, "has 4 different characters, at least 5 are needed"),
+            ("django-insecure-" + "0123456789abcdef" * 4, "starts with django-insecure-"),
+            ("0123456789" * 6, "repeats a pattern"),
+            ("changeme-" * 7, "repeats a pattern"),
+            ("".join(map(chr, range(48, 110))), "counts up"),
+        ],
+    )
+    def test_a_secret_key_that_can_be_guessed_is_refused_and_not_shown(self, settings, secret, said):
+        settings.SECRET_KEY = secret
+        (error,) = system_checks.keys()
+        assert error.id == "cii.E007"
+        assert said in error.msg
+        assert "python -c" in error.hint
+        assert secret not in error.msg
+
+    def test_one_made_as_the_hint_and_the_readme_say_is_taken(self, settings):
+        readme = (ROOT / "README.md").read_text()
+        assert "python -c 'import secrets; print(secrets.token_urlsafe(50))'" in readme
+        for _ in range(100):
+            settings.SECRET_KEY = secrets.token_urlsafe(50)
+            settings.FIELD_KEYS = [Fernet.generate_key().decode()]
+            assert system_checks.keys() == []
+
+    def test_a_field_key_that_can_be_guessed_is_named_by_its_place(self, settings):
+        settings.FIELD_KEYS = [*settings.FIELD_KEYS, base64.urlsafe_b64encode(bytes(32)).decode()]
+        (error,) = system_checks.keys()
+        assert error.id == "cii.E008"
+        assert "Key 2 of FIELD_KEYS can be guessed" in error.msg
+        assert settings.FIELD_KEYS[1] not in error.msg
+
     def test_times_must_grow(self, settings):
         settings.LEASE_SECONDS = settings.DISPATCH_SECONDS
         assert self.ids(system_checks.times) == ["cii.E004"]
@@ -154,7 +282,7 @@ class TestSystemChecks:
         assert self.ids(system_checks.debug_in_public) == ["cii.E005"]
 
     def test_a_network_with_a_slip_in_it(self, settings):
-        settings.ALLOWED_NETWORKS = ["10.0.0.0/8", "10.20.0.0/33"]
+        settings.ALLOWED_NETWORKS = ["10.0.0.0/8:443", "10.20.0.0/33"]
         (error,) = system_checks.networks()
         assert "10.20.0.0/33" in error.msg
 
@@ -167,6 +295,15 @@ class TestSecretFiles:
         read_secret_files(environment)
         assert environment["SECRET_KEY"] == "from-a-file"
 
+    def test_every_setting_that_may_hold_a_secret_has_one_and_docs_mark_it(self):
+        marked = set(re.findall(r"^\| `([A-Z_]+)` †", (ROOT / "docs/settings.md").read_text(), re.MULTILINE))
+        secret = {
+            "SECRET_KEY", "FIELD_KEYS", "DATABASE_URL", "REDIS_URL", "OUTGOING_PROXY", "EMAIL_URL", "METRICS_TOKEN",
+        }  # fmt: skip
+        assert secret <= marked
+        for name in marked:
+            assert read_of(name) == "from-a-file", name
+
     def test_the_name_itself_wins(self, tmp_path):
         environment = {"SECRET_KEY_FILE": str(tmp_path / "absent"), "SECRET_KEY": "given"}
         read_secret_files(environment)
@@ -175,3 +312,12 @@ class TestSecretFiles:
     def test_a_file_that_cannot_be_read_is_named(self, tmp_path):
         with pytest.raises(Exception, match=r"FIELD_KEYS_FILE names .*absent"):
             read_secret_files({"FIELD_KEYS_FILE": str(tmp_path / "absent")})
+
+
+def read_of(name: str) -> str:
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write("from-a-file\n")
+        file.flush()
+        environment = {f"{name}_FILE": file.name}
+        read_secret_files(environment)
+    return environment.get(name, "")

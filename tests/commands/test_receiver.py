@@ -1,4 +1,4 @@
-"""The receiver: its verdicts on real requests over a real socket."""
+"""The receiver: its verification of real requests over a real socket."""
 
 import base64
 import json
@@ -14,12 +14,12 @@ import requests
 from django.core.management import CommandError, call_command
 from standardwebhooks.webhooks import Webhook
 
-from cii_project.receiver.certificates import wrong_context
-from cii_project.receiver.server import LARGEST_BODY, Misbehaviour, Receiver, Server
-from cii_project.receiver.tokens import TokenEndpoint
-from cii_project.receiver.verification import Expected
+from cii_project.tools.receiver.certificates import wrong_context
+from cii_project.tools.receiver.issued_tokens import TokenEndpoint
+from cii_project.tools.receiver.server import LARGEST_BODY, Misbehaviour, Receiver, ReceiverServer
+from cii_project.tools.receiver.verification import ExpectedCredentials
 
-SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
+SECRET = "whsec_" + base64.b64encode(b"a secret of the receiver, tested").decode()
 
 
 class Running:
@@ -29,13 +29,13 @@ class Running:
         self.lines: list[str] = []
         self.log = log
         self.receiver = Receiver(
-            Expected(**expected),
+            ExpectedCredentials(**expected),
             misbehaviour or Misbehaviour(),
             endpoint,
             log,
             self.lines.append,
         )
-        self.server = Server("127.0.0.1", 0, self.receiver, tls)
+        self.server = ReceiverServer("127.0.0.1", 0, self.receiver, tls)
         self.url = self.server.url
         threading.Thread(
             target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
@@ -129,7 +129,10 @@ class TestAuthorization:
             ).status_code
             == 401
         )
-        assert receiver.entries()[0]["verdict"]["parameters"] == {"audience": "siem", "scope": "events.write"}
+        assert receiver.entries()[0]["verification"]["parameters"] == {
+            "audience": "siem",
+            "scope": "events.write",
+        }
 
     @pytest.mark.parametrize(
         ("fields", "auth", "status", "code"),
@@ -163,10 +166,10 @@ class TestAuthorization:
 
 class TestSignature:
     def test_a_signature_of_any_known_secret_is_valid(self, start):
-        other = "whsec_" + base64.b64encode(b"o" * 24).decode()
+        other = "whsec_" + base64.b64encode(b"another secret of others").decode()
         receiver = start(signing_secrets=[other, SECRET])
         assert requests.post(receiver.url, **signed(event())).ok
-        assert receiver.entries()[0]["verdict"]["signature"] == "valid"
+        assert receiver.entries()[0]["verification"]["signature"] == "valid"
 
     def test_a_changed_body_is_refused(self, start):
         receiver = start(signing_secrets=[SECRET])
@@ -213,7 +216,7 @@ class TestBody:
             assert requests.post(receiver.url, json=document).ok
         assert receiver.receiver.counts.repeats == 1
         assert receiver.lines[1].endswith("repeat")
-        assert [entry["verdict"]["repeat"] for entry in receiver.entries()] == [False, True]
+        assert [entry["verification"]["repeat"] for entry in receiver.entries()] == [False, True]
 
 
 class TestLog:
@@ -225,7 +228,7 @@ class TestLog:
         assert (entry["method"], entry["path"]) == ("PUT", "/basic/1?a=b")
         assert json.loads(entry["body"]) == document
         assert entry["headers"]["Authorization"].startswith("Basic ")
-        assert entry["verdict"]["ok"]
+        assert entry["verification"]["ok"]
         assert datetime.fromisoformat(entry["time"]).tzinfo
         assert stat.S_IMODE(receiver.log.stat().st_mode) == 0o600
 
@@ -258,7 +261,7 @@ class TestMisbehaviour:
         receiver = start(misbehaviour=Misbehaviour(close=True))
         with pytest.raises(requests.ConnectionError):
             requests.post(receiver.url, json=event())
-        assert not receiver.entries()[0]["verdict"]["ok"]
+        assert not receiver.entries()[0]["verification"]["ok"]
 
     def test_a_certificate_that_no_client_accepts(self, start):
         receiver = start(tls=wrong_context())
@@ -294,5 +297,5 @@ class TestCommand:
 def test_a_line_that_a_killed_receiver_began_does_not_swallow_the_next(tmp_path, there, then):
     path = tmp_path / "log.jsonl"
     path.write_bytes(there)
-    Receiver(Expected(), log=path)
+    Receiver(ExpectedCredentials(), log=path)
     assert path.read_bytes() == then

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from checks.catalogue import CATALOGUE
 from cii_project.settings import database, flag, number, spelt
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +52,7 @@ def test_an_empty_value_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_database_url_of_another_kind_or_with_a_raw_password_is_refused_without_showing_it() -> None:
-    with pytest.raises(ImproperlyConfigured, match="must begin with postgres://"):
+    with pytest.raises(ImproperlyConfigured, match="must start with postgres://"):
         database("mysql://u:hunter2@host/name")
     with pytest.raises(ImproperlyConfigured, match="percent-encode") as refused:
         database("postgres://u:hunter2/x@host/name")
@@ -60,13 +61,21 @@ def test_a_database_url_of_another_kind_or_with_a_raw_password_is_refused_withou
 
 def manage(tmp_path: Path, *args: str, **changes: str) -> "subprocess.CompletedProcess[str]":
     environment = {**os.environ, "DATA_DIR": str(tmp_path), **changes}
-    for name in ("DATABASE_URL", "DJANGO_SETTINGS_MODULE", "REDIS_URL"):
+    for name in ("DATABASE_URL", "DJANGO_SETTINGS_MODULE", "REDIS_URL", "ALLOWED_NETWORKS"):
         if name not in changes:
             environment.pop(name, None)
     command = [sys.executable, "manage.py", *args]
     return subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
+
+
+def test_a_proxy_that_promises_encryption_is_refused(tmp_path: Path) -> None:
+    ran = manage(tmp_path, "check", OUTGOING_PROXY="https://kim:proxy-password@proxy.example.com")
+    assert ran.returncode == 2
+    assert "OUTGOING_PROXY" in ran.stderr
+    assert "http://proxy.example.com:3128" in ran.stderr
+    assert "proxy-password" not in ran.stderr
 
 
 def test_a_wrong_setting_ends_a_command_with_one_line_and_no_traceback(tmp_path: Path) -> None:
@@ -98,7 +107,7 @@ def test_the_database_of_a_new_installation_is_its_owners_alone(tmp_path: Path) 
     folder = tmp_path / "data #1%20"
     ran = manage(tmp_path, "setup", DATA_DIR=str(folder))
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.endswith("30 checks, 3 groups; the checks run daily at 06:00 UTC.\n")
+    assert ran.stdout.endswith(f"{len(CATALOGUE)} checks, 4 groups; the checks run daily at 06:00 UTC.\n")
     assert "Applying auth.0001_initial... OK\n" in ran.stdout
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / "db.sqlite3").stat().st_mode & 0o777 == 0o600

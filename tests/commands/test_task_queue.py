@@ -3,13 +3,14 @@
 import multiprocessing
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from django_q import cluster
 
 from cii_project.task_queue import SturdyQueue
+from tests.waiting import until
 
 fork = multiprocessing.get_context("fork")
 
@@ -35,13 +36,16 @@ def readers() -> Iterator[Callable[..., multiprocessing.Process]]:
         process.close()
 
 
-def answered(answers: "multiprocessing.SimpleQueue[str]", seconds: float = 5) -> str | None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if not answers.empty():
-            return answers.get()
-        time.sleep(0.01)
-    return None
+def answered(answers: "multiprocessing.SimpleQueue[str]") -> str:
+    until(lambda: not answers.empty(), "an answer")
+    return answers.get()
+
+
+def lock_holder(readers: list[multiprocessing.Process]) -> multiprocessing.Process | None:
+    """The reader that holds a POSIX record lock; lines of those that wait for one have an arrow."""
+    rows = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    holders = {row[4] for row in rows if row[1] == "POSIX"}
+    return next((reader for reader in readers if str(reader.pid) in holders), None)
 
 
 def test_every_cluster_uses_it() -> None:
@@ -53,15 +57,16 @@ def test_readers_killed_while_they_wait_leave_the_queue_to_the_others(readers) -
     waiting = [readers(queue, answers) for _ in range(3)]
     queue.put("first")
     assert answered(answers) == "first"
-    for reader in waiting[:2]:
-        time.sleep(0.1)  # whoever waits holds the lock now
+    for _ in range(2):
+        reader = until(lambda: lock_holder(waiting), "a reader that waits with the lock")
         os.kill(reader.pid, signal.SIGKILL)
         reader.join()
+        waiting.remove(reader)
         queue.put(f"after {reader.pid}")
         assert answered(answers) == f"after {reader.pid}"
     newcomer = readers(queue, answers)
-    os.kill(waiting[2].pid, signal.SIGKILL)
-    waiting[2].join()
+    os.kill(waiting[0].pid, signal.SIGKILL)
+    waiting[0].join()
     queue.put("last")
     assert answered(answers) == "last"
     assert newcomer.is_alive()
@@ -72,12 +77,15 @@ def test_readers_killed_while_they_wait_leave_the_queue_to_the_others(readers) -
 
 def test_a_task_is_read_by_one_reader_only(readers) -> None:
     queue, answers = SturdyQueue(), fork.SimpleQueue()
-    for _ in range(4):
-        readers(queue, answers)
+    reading = [readers(queue, answers) for _ in range(4)]
     for number in range(200):
         queue.put(str(number))
-    assert sorted(int(answered(answers) or -1) for _ in range(200)) == list(range(200))
-    assert answered(answers, 0.2) is None
+    assert sorted(int(answered(answers)) for _ in range(200)) == list(range(200))
+    for _ in reading:
+        queue.put("STOP")
+    for process in reading:
+        process.join()
+    assert answers.empty()
     queue.close()
     queue.join_thread()
     answers.close()

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,6 +16,8 @@ from typing import Any
 from cryptography.fernet import Fernet
 from django.conf import settings
 from playwright.sync_api import Page, expect
+
+from tests.waiting import is_open, until
 
 ROOT = Path(settings.BASE_DIR)
 PASSWORD = "correct horse battery staple"
@@ -97,29 +98,24 @@ class Installation:
             os.killpg(process.pid, signal.SIGCONT)
 
     def received(self, path: str = "") -> list[dict[str, Any]]:
-        """What the receiver wrote down: one entry a request, with its verdict."""
+        """What the receiver wrote down: one entry per request, with its verification."""
         log = self.folder / "receiver.jsonl"
         lines = log.read_text().splitlines() if log.exists() else []
         return [entry for entry in map(json.loads, lines) if entry["path"].startswith(path)]
 
 
 def wait_for_port(url: str) -> None:
-    host, port = url.removeprefix("http://").split(":")
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        with suppress(OSError), socket.create_connection((host, int(port)), 1):
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"{url} did not open")
+    until(lambda: is_open(int(url.rpartition(":")[2])), f"an open port at {url}", seconds=START_SECONDS)
 
 
 @contextmanager
-def installation(folder: Path) -> Iterator[Installation]:
+def installation(folder: Path, *, has_users: bool = True) -> Iterator[Installation]:
+    """Real servers over a database of their own; ``has_users``: with the users of ``USERS`` imported."""
     web, receiver = free_port(), free_port()
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "TEST_"))},
         "DJANGO_SETTINGS_MODULE": "cii_project.settings",
-        "SECRET_KEY": "only-for-the-browser-tests-0123456789-0123456789",
+        "SECRET_KEY": "only-for-the-browser-tests-0123456789-0123456789-0123456789",
         "FIELD_KEYS": Fernet.generate_key().decode(),
         "DATA_DIR": str(folder),
         "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
@@ -133,12 +129,13 @@ def installation(folder: Path) -> Iterator[Installation]:
     try:
         made.manage("setup")
         made.manage("createsuperuser", "--noinput", "--username", "admin", "--email", "admin@example.com")
-        made.manage("import_users", str(folder / "users.csv"), "--source", "okta")
+        if has_users:
+            made.manage("import_users", str(folder / "users.csv"), "--source", "okta")
         options = ["--port", str(receiver), "--log", str(folder / "receiver.jsonl")]
         options += ["--basic", BASIC, "--api-key", API_KEY, "--bearer", CLIENT]
         made.start("receiver", "manage.py", "receiver", *options, "--signing-secret", SIGNING_SECRET)
         made.worker = made.start("worker", "manage.py", "qcluster")
-        made.start("web", "-m", "waitress", f"--listen=127.0.0.1:{web}", "cii_project.wsgi:application")
+        made.start("web", "manage.py", "serve", f"--listen=127.0.0.1:{web}")
         wait_for_port(made.url)
         wait_for_port(made.receiver)
         yield made
@@ -170,3 +167,27 @@ def create_webhook(page: Page, world: Installation, name: str, path: str, kind: 
     page.get_by_label("Signing secret").fill(SIGNING_SECRET)
     page.get_by_role("button", name="Add integration").click()
     expect(page.get_by_text("It is on no check yet").first).to_be_visible()
+
+
+def hold_messages(world: Installation, people: int = 3) -> None:
+    """A run that holds its messages to new users who fail no-manager, by a webhook with HTTP Basic."""
+    header, fields = USERS.splitlines()[0], "active,internal,2020-01-01,2026-01-01,true,,,IT"
+    rows = [f"zz{number},zz{number}@example.com,Zoe Doe {number},{fields}" for number in range(people)]
+    (world.folder / "more.csv").write_text("\n".join([header, *rows, ""]))
+    world.manage("import_users", str(world.folder / "more.csv"), "--source", "more")
+    user, password = BASIC.split(":")
+    target = {
+        "name": "People",
+        "kind": "webhook",
+        "url": f"{world.receiver}/basic/people",
+        "authorization": {"type": "basic", "username": user, "password": password},
+        "signing": {"secret": SIGNING_SECRET},
+    }
+    document = {
+        "installation": {"max_people_per_run": people - 1},
+        "integrations": [target],
+        "checks": {"no-manager": {"targets": [{"name": "People", "audience": "user"}]}},
+    }
+    (world.folder / "held.json").write_text(json.dumps(document))
+    world.manage("apply_config", str(world.folder / "held.json"))
+    world.manage("run_checks", "no-manager")

@@ -5,9 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Group
-from django.contrib.auth.models import User as Person
+from django.contrib.auth.models import Group, User as Person
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -15,6 +13,7 @@ from django.utils import timezone
 
 from checks.models import Account, Check, Run, Source, User
 from checks.services import run_checks, sync_catalogue
+from cii_project.audit.models import AuditEntry
 from integrations.models import Integration
 from integrations.services import save_integration
 from notifications.models import Attempt, Delivery, Event
@@ -72,7 +71,7 @@ def fail(name: str, **facts: Any) -> User:
     return user
 
 
-def judged(*names: str, slugs: tuple[str, ...] = ("no-mfa",), **facts: Any) -> Run:
+def failing_run(*names: str, slugs: tuple[str, ...] = ("no-mfa",), **facts: Any) -> Run:
     """Users who fail no-mfa, found by a run."""
     check_of()
     for name in names:
@@ -126,8 +125,9 @@ def text(response: Any) -> str:
 
 
 def said() -> list[str]:
-    """What is on record of people's doings, oldest first."""
-    return [entry.get_change_message() for entry in LogEntry.objects.order_by("id")]
+    """What members have done beside signing in, oldest first."""
+    entries = AuditEntry.objects.filter(actor_kind="member").exclude(action="sign-in")
+    return list(entries.order_by("id").values_list("text", flat=True))
 
 
 def queries(client: Client, url: str) -> int:

@@ -1,16 +1,14 @@
 """One installation and one Chromium for all tests of the browser; what no page may ever do fails each test."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from tests.chromium import PATIENCE
 from tests.console.browser_world import PASSWORD, Installation, installation
 
-PATIENCE = 30_000  # milliseconds until a page must show what is awaited
-QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 ZOOMED = {"width": 720, "height": 450}  # what is left of the desktop at 200 %
 
@@ -40,17 +38,6 @@ class Guard:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with installation(tmp_path_factory.mktemp("browser")) as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    expect.set_options(timeout=PATIENCE)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=os.environ["CHROMIUM"], args=["--no-sandbox", "--disable-gpu", *QUIET]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.console.browser_world import Installation, create_webhook, free_port
 from tests.receiver import Behaviour, Receiver
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 
@@ -29,8 +30,8 @@ def error_of(page: Page, field: str) -> str:
 
 
 def connectivity(page: Page) -> str:
-    """Press Test Connectivity on the integration's page; what it says in place."""
-    page.get_by_role("button", name="Test Connectivity").click()
+    """Press Test connectivity on the integration's page; what it says in place."""
+    page.get_by_role("button", name="Test connectivity").click()
     result = page.locator("#test-result")
     expect(result).to_contain_text("What happened")
     return result.inner_text()
@@ -50,7 +51,7 @@ def test_a_mistake_stands_beside_its_field_or_row_and_the_rest_is_kept(page: Pag
     expect(page.get_by_role("alert")).to_contain_text("Nothing was saved")
     assert "http" in error_of(page, "url")
     assert "colon" in error_of(page, "username")
-    expect(page.locator(".c-row-error")).to_contain_text("it belongs to the connection")
+    expect(page.locator(".c-error.c-row-error")).to_contain_text("it belongs to the connection")
     expect(page.get_by_label("Name", exact=True).first).to_have_value("Mistaken")
     assert "top-secret" not in page.content()
     assert "elsewhere.example.com" not in page.content()
@@ -70,7 +71,7 @@ def test_the_form_follows_the_type_of_authorization_without_a_reload(page: Page)
     assert page.evaluate("window.sameDocument")
 
 
-def test_wrong_credentials_are_told_from_everything_else(page: Page, world: Installation):
+def test_wrong_credentials_differ_from_everything_else(page: Page, world: Installation):
     create_webhook(page, world, "Wrong password", "/basic", "basic", password="not-it")
     said = connectivity(page)
     assert "401" in said
@@ -78,24 +79,24 @@ def test_wrong_credentials_are_told_from_everything_else(page: Page, world: Inst
     page.get_by_role("link", name="Edit").click()
     expect(page.get_by_label("Password")).to_have_value("")
     page.get_by_label("Password").fill("open-sesame")
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save", exact=True).click()
     assert "200" in connectivity(page)
 
 
 def test_a_private_address_is_refused_with_the_setting_that_allows_it(page: Page, world: Installation):
-    create_webhook(page, world, "Private", "/", "basic", url="http://10.1.2.3/hook")
+    create_webhook(page, world, "Private", "/", "basic", url="https://10.1.2.3/hook")
     said = connectivity(page)
     assert "no answer" in said
     assert "ALLOWED_NETWORKS" in said
 
 
-def test_a_receiver_that_is_down_slow_broken_or_moved_is_told_as_such(
+def test_a_receiver_that_is_down_slow_broken_or_moved_is_named_as_such(
     page: Page, world: Installation, misbehaving: Receiver
 ):
     down = f"http://127.0.0.1:{free_port()}/hook"
     for name, url, status, words in (
         ("Down", down, "no answer", "No connection"),
-        ("Broken", misbehaving.url("/broken"), "503", "a problem of its own"),
+        ("Broken", misbehaving.url("/broken"), "503", "an internal error"),
         ("Moved", misbehaving.url("/moved"), "302", "redirects are not followed"),
     ):
         create_webhook(page, world, name, "/", "basic", url=url)
@@ -116,7 +117,7 @@ def test_a_receiver_that_is_down_slow_broken_or_moved_is_told_as_such(
     assert "No answer in time" in connectivity(page)
 
 
-def test_a_token_that_cannot_be_had_is_told_apart_from_the_call(
+def test_a_token_that_cannot_be_had_is_shown_apart_from_the_call(
     page: Page, world: Installation, misbehaving: Receiver
 ):
     create_webhook(page, world, "Wrong client", "/oauth/in", "oauth", client_secret="not-it")
@@ -124,7 +125,7 @@ def test_a_token_that_cannot_be_had_is_told_apart_from_the_call(
     assert "invalid_client" in said
     assert "check the authorization endpoint, client id and secret" in said
     create_webhook(page, world, "No token", "/oauth/in", "oauth", endpoint=misbehaving.url("/token"))
-    assert "The token could not be had" in connectivity(page)
+    assert "No token was issued" in connectivity(page)
     assert world.received("/oauth/in?") == []
 
 
@@ -139,7 +140,7 @@ def test_a_message_that_cannot_render_says_line_and_column_and_is_neither_saved_
     expect(page.locator("#message-preview")).to_contain_text("expected tag endfor, found the end.")
     page.get_by_role("button", name="Test For messages").click()
     expect(page.locator(".chk-test-row", has_text="For messages")).to_contain_text("Not sent. Line 2, column")
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("Not saved.")).to_be_visible()
     expect(editor).to_have_value(re.compile("All is well"))
     page.goto("/checks/leaked-credentials/messages")
@@ -151,7 +152,7 @@ def test_a_message_of_ones_own_is_deleted_by_a_second_press_only(page: Page, wor
     editor = page.get_by_label("Message", exact=True)
     default = editor.input_value()
     editor.fill("A text of our own")
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save", exact=True).click()
     reset, dialog = page.get_by_role("button", name="Reset to default…"), page.get_by_role("dialog")
     reset.click()
     dialog.get_by_role("button", name="Keep it").click()
@@ -160,7 +161,7 @@ def test_a_message_of_ones_own_is_deleted_by_a_second_press_only(page: Page, wor
     expect(editor).to_have_value("A text of our own")
     reset.click()
     dialog.get_by_role("button", name="Reset to default").click()
-    expect(page.get_by_text("The default message is back.")).to_be_visible()
+    expect(page.get_by_text("The default message is restored.")).to_be_visible()
     expect(editor).to_have_value(default)
 
 
@@ -170,12 +171,12 @@ def test_a_second_run_is_refused_and_the_first_survives_that_the_page_is_closed(
     assert world.worker is not None
     with world.held(world.worker):
         page.goto("/checks/")
-        page.get_by_role("button", name="Run Checks Now").click()
+        page.get_by_role("button", name="Run checks now").click()
         dialog = page.get_by_role("dialog")
-        dialog.get_by_role("button", name=re.compile(r"Run \d+ checks")).click()
+        dialog.get_by_role("button", name="Run and notify").click()
         expect(dialog).to_contain_text("Waiting")
         page.goto("/runs/")
-        page.get_by_role("button", name="Run Checks Now").click()
+        page.get_by_role("button", name="Run checks now").click()
         expect(page.get_by_role("dialog")).to_contain_text("A run is already going")
         page.goto("about:blank")
     page.goto("/runs/")
@@ -189,17 +190,18 @@ def test_dead_letters_are_replayed_together_after_their_number_was_shown(page: P
     page.goto("/checks/no-mfa/")
     page.get_by_role("button", name=re.compile("Targets")).click()
     page.get_by_role("checkbox", name=re.compile("^Refusing")).check()
-    expect(page.get_by_text("Refusing is told of this check.").first).to_be_visible()
+    expect(page.get_by_text("Refusing is enabled on this check.").first).to_be_visible()
     group = page.get_by_role("group", name="Refusing", exact=True)
-    group.get_by_role("button", name=re.compile("^Send who fails now")).click()
+    group.get_by_role("button", name=re.compile("^Send current failures")).click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name=re.compile("^Send ")).click()
     expect(page.get_by_text(re.compile("on the way to Refusing"))).to_be_visible()
-    for _ in range(30):
+
+    def rows() -> int:
         page.goto(f"/deliveries/?state=dead&target={target}&origin=current")
-        if page.locator("tbody tr").count():
-            break
-        page.wait_for_timeout(500)
+        return page.locator("tbody tr").count()
+
+    until(rows, "a dead letter on the page")
     expect(page.locator("tbody tr")).to_contain_text("401")
     page.get_by_role("button", name=re.compile("Replay all that match")).click()
     expect(dialog).to_contain_text("1 delivery")
@@ -213,6 +215,8 @@ def test_a_file_with_bad_rows_says_which_and_what_to_do(page: Page):
     page.locator("input[type=file]").set_input_files(
         {"name": "users.csv", "mimeType": "text/csv", "buffer": rows}
     )
-    page.get_by_role("button", name="Import", exact=True).click()
-    expect(page.locator("main")).to_contain_text("yesterday")
-    expect(page.locator("main")).to_contain_text(re.compile("1 .*rejected|rejected", re.I))
+    page.get_by_role("button", name="Upload", exact=True).click()
+    page.get_by_role("button", name="Save and continue").click()
+    rejected = page.get_by_role("region", name="Rejected rows")
+    expect(rejected).to_contain_text("yesterday")
+    expect(rejected).to_contain_text("an ISO 8601 date or time")

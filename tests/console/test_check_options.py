@@ -1,14 +1,14 @@
-"""The dialog of one ticked target: only whom, how often, and of what; and the quiet hours in Settings."""
+"""The dialog of one enabled target: for which users, how often, and about what; and the quiet hours in Settings."""
 
 from datetime import time
 
 import pytest
 
 from checks.models import User
-from cii_project.console.check_targets import options_said
+from cii_project.console.checks.targets_menu import describe_options
 from notifications.models import Configuration, Delivery, Subscription
 from notifications.services import run_and_notify, subscribe
-from tests.console.checks_world import HTMX, check_of, client_of, fail, judged, said, text, webhook
+from tests.console.checks_world import HTMX, check_of, client_of, fail, failing_run, said, text, webhook
 
 pytestmark = pytest.mark.django_db
 
@@ -29,7 +29,7 @@ def options_url(target, audience="list"):
     return f"{URL}targets/{target.id}/{audience}/options"
 
 
-def test_only_a_ticked_target_offers_its_options():
+def test_only_an_enabled_target_offers_its_options():
     target, other = webhook("soar"), webhook("siem")
     subscribe(check_of(), target)
     page = text(client_of("Operator").get(URL))
@@ -51,7 +51,7 @@ def test_what_is_saved_is_stored_shown_and_on_record(audience):
     }  # fmt: skip
     assert (one.cadence, one.after_days, one.resolved) == ("daily", 3, True)
     assert one.remind_days == (0 if audience == "list" else 7), "a list is reminded of nothing"
-    words = options_said(one)
+    words = describe_options(one)
     assert words.startswith(
         "Severity high or worse, tagged pci or soc2, department Sales, guest or internal; "
     )
@@ -69,7 +69,7 @@ def test_what_is_saved_is_stored_shown_and_on_record(audience):
         ({"after_days": "400"}, "less than or equal to 365"),
         ({"user_types": ["robot"]}, "Select a valid choice"),
         ({"departments": "x" * 300}, "at most 255 printable characters"),
-        ({"tags": "y" * 70}, "A tag has 1 to 64 characters"),
+        ({"tags": "y" * 70}, "Use 1 to 64"),
         ({"cadence": "hourly"}, "Select a valid choice"),
     ],
 )
@@ -82,16 +82,16 @@ def test_a_mistake_stands_beside_its_field_and_nothing_is_saved(wrong, problem):
     assert Subscription.objects.get().filter == {}
 
 
-def test_a_viewer_changes_nothing_and_a_target_that_is_not_ticked_has_no_options():
+def test_a_viewer_changes_nothing_and_a_target_that_is_not_enabled_has_no_options():
     target = webhook("soar")
     assert client_of("Operator").get(options_url(target), headers=HTMX).status_code == 404
     subscribe(check_of(), target)
     assert client_of("Viewer").post(options_url(target), GIVEN, headers=HTMX).status_code == 403
 
 
-def test_sending_the_current_ones_counts_whom_the_filter_lets_through():
-    judged("kim@example.com", department="Sales")
-    judged("lee@example.com", department="Legal")
+def test_sending_the_current_ones_counts_users_that_the_filter_lets_through():
+    failing_run("kim@example.com", department="Sales")
+    failing_run("lee@example.com", department="Legal")
     target, client = webhook("soar"), client_of("Operator")
     subscribe(check_of(), target, filter={"departments": ["Sales"]})
     dialog = text(client.get(f"{URL}send-current/{target.id}/list", headers=HTMX))
@@ -116,13 +116,13 @@ def test_a_message_to_a_person_is_called_so_in_deliveries():
     fail("kim@example.com")
     run_and_notify(trigger="command", slugs=("no-mfa",))
     client, delivery = client_of("Viewer"), Delivery.objects.get()
-    assert "Message to a person" in text(client.get("/deliveries/"))
+    assert "Direct message" in text(client.get("/deliveries/"))
     page = text(client.get(f"/deliveries/{delivery.id}/"))
-    assert "Message to a person" in page
-    assert "your account kim@example.com fails the check" in page
+    assert "Direct message" in page
+    assert "Account: kim@example.com" in page
     of_the_user = text(client.get(f"/users/{User.objects.get().id}/"))
-    assert "Message to a person" in of_the_user
-    assert "Test Connectivity" not in of_the_user
+    assert "Direct message" in of_the_user
+    assert "Test connectivity" not in of_the_user
 
 
 def test_quiet_hours_are_set_together_or_not_at_all():
@@ -131,6 +131,7 @@ def test_quiet_hours_are_set_together_or_not_at_all():
     assert 'name="quiet_from"' in page
     form = {
         "run_time": "06:00", "run_zone": "UTC", "weekly_on": "monday", "max_users_per_event": "1000",
+        "max_people_per_run": "200", "max_people_percent": "20",
         "attempt_retention_days": "30", "payload_retention_days": "14", "account": "000000000000", "region": "self-hosted",
     }  # fmt: skip
     answer = client.post("/settings/", form | {"quiet_from": "22:00"})

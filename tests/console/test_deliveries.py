@@ -9,9 +9,10 @@ import pytest
 from django.utils import timezone
 
 from checks.models import User
-from cii_project.console.deliveries_queries import Filters, replayable
+from cii_project.console.core.list_query import ListQuery
+from cii_project.console.deliveries.delivery_filters import replayable_deliveries
 from integrations.models import Integration
-from notifications import bell
+from notifications.delivery import task_requests
 from notifications.models import Delivery, Event
 from tests.console.checks_world import (
     HTMX,
@@ -19,7 +20,7 @@ from tests.console.checks_world import (
     check_of,
     client_of,
     delivered,
-    judged,
+    failing_run,
     queries,
     said,
     text,
@@ -32,7 +33,7 @@ URL = "/deliveries/"
 
 @pytest.fixture(autouse=True)
 def _no_queue(monkeypatch):
-    monkeypatch.setattr(bell, "async_task", lambda task, *args: None)
+    monkeypatch.setattr(task_requests, "async_task", lambda task, *args: None)
 
 
 def ids(response) -> list[str]:
@@ -54,7 +55,7 @@ def test_an_empty_list_says_how_to_fill_it():
 
 def test_the_filters_narrow_and_combine():
     soar, siem = webhook("soar"), webhook("siem")
-    run = judged("kim@example.com")
+    run = failing_run("kim@example.com")
     event = Event.objects.create(run=run, check_ref=check_of(), created_at=timezone.now())
     old = timezone.now() - timedelta(days=3)
     made = {
@@ -78,10 +79,9 @@ def test_the_filters_narrow_and_combine():
     assert found(origin="test") == {"test"}
     assert found(run=run.id) == {"run"}
     assert found(target=soar.id, state="delivered") == {"run", "test"}
-    assert found(target="x", state="x", period="x", origin="x", run="x", check="\x00") == set(made)
-    assert found(check="nope") == set()
-    assert found(target="9" * 18) == set()
-    assert found(target="9" * 40) == set(made)
+    for unknown in ({"target": "x"}, {"state": "x"}, {"period": "x"}, {"run": "x"}, {"target": "9" * 40}):
+        assert found(**unknown) == set()
+        assert "Unknown value" in text(client.get(URL, unknown))
 
 
 def test_paging_by_key_visits_each_once_though_times_are_equal():
@@ -133,7 +133,7 @@ def test_the_request_is_shown_with_every_secret_masked():
         },
     )
     page = text(client_of("Viewer").get(f"{URL}{delivered(target).id}/"))
-    for part in ("POST https://soar.example/in", "webhook-id: ", "Authorization: Basic ••••••", "no-mfa"):
+    for part in ("POST https://soar.example/…", "webhook-id: ", "Authorization: Basic ••••••", "no-mfa"):
         assert part in page
     for secret in ("s3cret-pass", "sealed-header", "sealed-body", "in-the-address", "whsec_"):
         assert secret not in page
@@ -173,7 +173,7 @@ def test_what_was_never_made_or_dropped_after_retention_says_so():
     skipped = delivered(target, state="skipped", reason="The manager is unknown.", body=None)
     page = text(client.get(f"{URL}{skipped.id}/"))
     assert "The manager is unknown." in page
-    assert "Nothing was made to send." in page
+    assert "There is no content to send." in page
     dropped = text(client.get(f"{URL}{delivered(target, body=None).id}/"))
     assert "dropped after the retention" in dropped
     assert "disabled title=" in dropped
@@ -205,6 +205,47 @@ def test_a_delivery_to_a_paused_target_says_that_it_waits():
 
 def test_a_delivery_that_does_not_exist_is_not_found():
     assert client_of("Viewer").get(f"{URL}{uuid4()}/").status_code == 404
+
+
+def test_a_delivery_that_waits_is_sent_now():
+    target = webhook("soar")
+    later = timezone.now() + timedelta(minutes=30)
+    delivery = delivered(target, state="due", attempts=4, due_at=later)
+    Integration.objects.update(breaker_until=later)
+    client, url = client_of("Operator"), f"{URL}{delivery.id}/"
+    assert "Send now</button>" in text(client.get(url))
+    assert "Send now</button>" not in text(client_of("Viewer").get(url))
+    assert "It is sent now." in text(client.post(f"{url}send-now", follow=True))
+    again = Delivery.objects.get()
+    assert again.due_at <= timezone.now()
+    assert (again.state, again.attempts) == ("due", 4)
+    assert Integration.objects.get().breaker_until is None
+    assert said() == ["Sent now to “soar”."]
+
+
+def test_only_a_delivery_that_waits_for_an_active_target_is_sent_now():
+    delivery = delivered(webhook("soar"), state="due", due_at=timezone.now())
+    client, url = client_of("Operator"), f"{URL}{delivery.id}/"
+    Integration.objects.update(state="paused")
+    assert "Send now</button>" not in text(client.get(url))
+    assert "“soar” is paused: resume it first." in text(client.post(f"{url}send-now", follow=True))
+    Integration.objects.update(state="active")
+    Delivery.objects.update(state="delivered")
+    assert "does not wait any more" in text(client.post(f"{url}send-now", follow=True))
+    assert said() == []
+
+
+def test_a_failed_test_is_shown_as_one_and_cannot_be_replayed():
+    delivery = delivered(webhook("soar"), origin="connectivity", state="test_failed", reason="Answered 503.")
+    client, url = client_of("Operator"), f"{URL}{delivery.id}/"
+    page = text(client.get(url))
+    assert "The test failed." in page
+    assert "Answered 503." in page
+    assert "Dead letter" not in page
+    assert "Replay</button>" not in page
+    assert "A test is not sent again." in text(client.post(f"{url}replay", follow=True))
+    assert "Test failed" in text(client.get(f"{URL}?state=test_failed"))
+    assert list(replayable_deliveries(ListQuery(filters={"state": "test_failed"}))) == []
 
 
 # --- Replay -----------------------------------------------------------------------------------------
@@ -261,9 +302,9 @@ def test_only_what_can_be_sent_again_is_counted():
     delivered(off, state="dead")
     delivered(soar, state="due")
     arrived = delivered(soar)
-    assert list(replayable(Filters())) == [wanted]
-    assert list(replayable(Filters(state="delivered"))) == [arrived]
-    assert list(replayable(Filters(state="due"))) == []
+    assert list(replayable_deliveries(ListQuery())) == [wanted]
+    assert list(replayable_deliveries(ListQuery(filters={"state": "delivered"}))) == [arrived]
+    assert list(replayable_deliveries(ListQuery(filters={"state": "due"}))) == []
     dialog = text(client_of("Operator").get(f"{URL}replay?state=due", headers=HTMX))
     assert "No delivery matches" in dialog
 

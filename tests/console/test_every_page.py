@@ -8,13 +8,13 @@ from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
-from checks import searching
-from checks.accounts import import_accounts
+from checks import user_search
+from checks.importing.accounts import import_accounts
 from checks.models import Run, Source
 from checks.services import sync_catalogue
-from cii_project.benchmark import data, pages_history
-from cii_project.benchmark.pages_steps import Browser
-from cii_project.benchmark.pages_visited import visits
+from cii_project.tools.benchmark import data, pages_history
+from cii_project.tools.benchmark.pages_steps import Browser
+from cii_project.tools.benchmark.pages_visited import visits
 from notifications.services import run_and_notify
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
@@ -23,7 +23,7 @@ MOST_QUERIES = 20
 # What grows without bound: no page may need to read one of them whole.
 LARGE = ("checks_user", "checks_account", "checks_finding", "notifications_delivery", "notifications_attempt")
 WHOLE = re.compile(rf"Seq Scan on ({'|'.join(LARGE)})\\b")
-# Judges all users by one rule; the page that shows the answer is there before it.
+# Evaluates all users by one rule; the page that shows the answer is there before it.
 COUNTING = "would fail"
 
 
@@ -31,9 +31,9 @@ def past() -> None:
     """Users of three sources, sixty daily runs with findings, deliveries, attempts."""
     sync_catalogue()
     now = timezone.now()
-    for slug, name, provider, kind in data.SOURCES:
+    for slug, name, provider, kind in data.DATA_SOURCES:
         source = Source.objects.create(slug=slug, name=name, provider=provider, kind=kind)
-        import_accounts(enumerate(data.records(slug, USERS, seed=1, now=now), start=1), source=source)
+        import_accounts(enumerate(data.account_records(slug, USERS, seed=1, now=now), start=1), source=source)
     run_and_notify(trigger=Run.Trigger.SCHEDULE)
     pages_history.history(findings=3 * USERS)
     with connection.cursor() as cursor:
@@ -63,8 +63,8 @@ def test_every_page_takes_few_queries_and_each_is_answered_from_an_index(monkeyp
     past()
     browser, wrong = Browser(), {}
     searches = [visit for visit in visits() if "search" in visit.name]
-    for most, visited in ((searching.MOST, visits()), (5, searches)):
-        monkeypatch.setattr(searching, "MOST", most)
+    for most, visited in ((user_search.LIMIT, visits()), (5, searches)):
+        monkeypatch.setattr(user_search, "LIMIT", most)
         for visit in visited:
             asked = browser.open(visit).asked
             assert len(asked) <= MOST_QUERIES, visit.name

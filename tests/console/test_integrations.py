@@ -2,18 +2,34 @@
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.contrib.staticfiles import finders
+from django.utils import timezone
 
 from checks.models import Check
+from checks.services import CATALOGUE
+from cii_project.audit.models import AuditEntry
+from integrations import services
+from integrations.auth.sealing import unseal
 from integrations.models import Integration
-from integrations.sealing import unseal
 from integrations.services import document_of
 from integrations.targets import KINDS
-from integrations.targets.presets import PRESETS
+from integrations.targets.webhook.presets import PRESETS
 from notifications.models import Delivery, Subscription
 from notifications.services import subscribe
-from tests.console.checks_world import HTMX, beside, check_of, client_of, delivered, said, text, webhook
+from tests.console.checks_world import (
+    HTMX,
+    attempted,
+    beside,
+    check_of,
+    client_of,
+    delivered,
+    said,
+    text,
+    webhook,
+)
 from tests.receiver import Behaviour, Receiver
 
 pytestmark = pytest.mark.django_db
@@ -66,7 +82,7 @@ def test_the_form_makes_a_basic_webhook_and_says_what_to_do_next():
     page = text(answer)
     assert "Test its connectivity, then enable it on checks." in page
     assert "It is on no check yet" in page
-    assert said() == ["Added."]
+    assert said() == ["Added.", "New signing secret; earlier ones stay valid for 24 hours at most."]
 
 
 def test_the_signing_secret_is_shown_once_after_creation_and_never_again():
@@ -76,6 +92,14 @@ def test_the_signing_secret_is_shown_once_after_creation_and_never_again():
     assert shown
     assert shown[1] == unseal(Integration.objects.get().signing_secrets.get().sealed)
     assert "whsec_" not in text(client.get(of(Integration.objects.get())))
+
+
+def test_a_receiver_whose_url_is_the_secret_needs_no_authorization():
+    """Such as a webhook of Tines or n8n."""
+    data = {**BASIC, "authorization": "none", "username": "", "password": ""}
+    page = text(client_of("Engineer").post(ADD, data, follow=True))
+    assert Integration.objects.get().settings["authorization"] == {"type": "none"}
+    assert "<dt>Authorization</dt><dd>None</dd>" in page
 
 
 def test_the_form_makes_an_oauth_webhook_with_parameters_of_both_requests():
@@ -91,7 +115,7 @@ def test_the_form_makes_an_oauth_webhook_with_parameters_of_both_requests():
     assert made.settings["parameters"] == {"header": {"X-Tenant": "acme"}, "body": {"team": "iam"}}
     assert made.settings["authorization"] == {
         "type": "oauth",
-        "endpoint": "https://id.example.com/token",
+        "endpoint": "https://id.example.com/…",
         "method": "PUT",
         "client_authentication": "basic",
         "client_id": "abc",
@@ -112,9 +136,9 @@ def test_a_preset_fills_in_what_its_receiver_wants_and_asks_for_its_secrets():
     assert "The secret key that the feed generated." in page
     assert "Add Google SecOps" in page
     assert "An API key of the Google Cloud project" in page
-    splunk = text(client.get("/integrations/add/splunk/"))
-    assert 'value="sourcetype"' in splunk
-    assert "The word Splunk, a space" in splunk
+    datadog = text(client.get("/integrations/add/datadog/"))
+    assert 'value="ddsource"' in datadog
+    assert "An API key of the organisation." in datadog
 
 
 def test_every_kind_and_preset_is_in_the_gallery_and_has_a_form():
@@ -134,11 +158,13 @@ def test_a_kind_with_declared_fields_is_made_by_its_form_and_edited_without_its_
     assert made.kind == "slack"
     edit = text(client.get(of(made, "edit/")))
     assert "s3cret-pass" not in edit
-    answer = client.post(of(made, "edit/"), {"name": "chat two", "mode": "webhook", "url": ""})
-    assert answer.status_code == 302
+    shown = re.search(r'name="url"[^>]*value="([^"]+)"|value="([^"]+)"[^>]*name="url"', edit)
+    unchanged = {"name": "chat two", "mode": "webhook", "url": shown[1] or shown[2]}
+    assert unchanged["url"] == "https://hooks.slack.com/…"
+    assert client.post(of(made, "edit/"), unchanged).status_code == 302
     made.refresh_from_db()
     assert made.name == "chat two"
-    assert unseal(made.sealed)["url"].endswith("s3cret-pass")
+    assert services.target_of(made).settings["url"].endswith("s3cret-pass")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +172,7 @@ def test_a_kind_with_declared_fields_is_made_by_its_form_and_edited_without_its_
     [
         ({"name": ""}, "name", "Write 1 to 64 characters"),
         ({"url": "ftp://example.com"}, "url", "http"),
-        ({"username": "a:b"}, "username", "no colon"),
+        ({"username": "a:b"}, "username", "must not contain a colon"),
         ({"password": ""}, "password", "Write 1 to 512 characters"),
         ({"owner_email": "nobody"}, "owner_email", "e-mail address"),
         ({"timeout_answer": "31"}, "timeout_answer", "from 0.1 to 30"),
@@ -177,7 +203,7 @@ def test_a_name_that_is_taken_is_refused_beside_the_name():
         (row("call", 0, "header", "A b", "x"), "no spaces"),
         (
             {**row("call", 0, "query", "a", "1"), **row("call", 1, "query", "a", "2")},
-            "This name stands here twice.",
+            "This name is used twice.",
         ),
         (row("call", 0, "header", "X-Key", "", secret=True), "Write the secret value."),
         (row("call", 0, "nowhere", "a", "1"), "Choose header, query string or body."),
@@ -238,7 +264,7 @@ def test_saving_the_form_as_it_stands_changes_nothing_not_even_a_number_from_a_f
 # --- What can be done to one ---------------------------------------------------------------------------
 ACTIONS = (
     "Edit",
-    "Test Connectivity",
+    "Test connectivity",
     "Enable on checks…",
     "Deliveries",
     "Pause",
@@ -268,6 +294,131 @@ def test_the_targets_own_page_has_the_same_actions_as_buttons():
     assert "Rotate signing secret…" not in viewer
 
 
+def test_a_url_that_its_parameters_make_too_long_is_refused_beside_the_url():
+    form = {
+        **BASIC,
+        "url": "https://soar.example.com/" + "a" * 2015,
+        **row("call", 0, "query", "t", "acme-prod"),
+    }
+    page = text(client_of("Engineer").post(ADD, form))
+    assert "together they may have 2,048 characters" in beside(page, "url")
+    assert not Integration.objects.exists()
+
+
+def test_a_target_offers_to_send_what_it_did_not_get():
+    target = webhook("soar")
+    later = timezone.now() + timedelta(minutes=30)
+    for state in ("due", "due", "due", "dead", "dead"):
+        delivered(target, state=state, due_at=later if state == "due" else None)
+    delivered(target, state="test_failed", origin="connectivity")
+    client, viewer = client_of("Engineer"), client_of("Viewer")
+    page = text(client.post(of(target, "edit/"), BASIC, follow=True))
+    assert "<strong>3 waiting</strong>, <strong>2 dead</strong>" in page
+    assert of(target, "send/") in page
+    assert of(target, "send/") not in text(viewer.get(of(target)))
+    assert viewer.post(of(target, "send/"), headers=HTMX).status_code == 403
+    client.post(of(target, "send/"), headers=HTMX)
+    assert Delivery.objects.filter(state="due", due_at__lte=timezone.now()).count() == 5
+    page = text(client.get(of(target)))
+    assert "On the way: 3 that waited, 2 dead letters." in page
+    assert "<strong>" not in page[page.index('id="unsent"') : page.index('id="test-result"')]
+    assert said()[-1] == "Sent now: 3 waiting, 2 dead letters."
+    client.post(of(target, "send/"), headers=HTMX)
+    assert "Nothing waits any more." in text(client.get(of(target)))
+
+
+@pytest.mark.parametrize(("status", "is_offered"), [(200, True), (500, False)])
+def test_a_test_in_the_list_that_succeeds_offers_to_send_what_waits(status, is_offered):
+    with Receiver() as receiver:
+        receiver.script("/hook", Behaviour(status=status))
+        target = webhook(url=receiver.url())
+        delivered(target, state="dead")
+        page = text(client_of("Operator").post(of(target, "test/?in=dialog"), headers=HTMX))
+    assert ("<strong>1 dead</strong>" in page) == is_offered
+
+
+def test_the_bad_day_of_a_target_says_what_failed_since_when_and_what_to_do():
+    target = webhook("soar")
+    Integration.objects.update(
+        failing_since=timezone.now() - timedelta(hours=3), consecutive_failures=4, last_reason="Answered 401."
+    )
+    dead = delivered(target, state="dead", reason="Answered 401.")
+    attempted(dead, status_code=401, outcome="permanent", reason="Answered 401.")
+    page = text(client_of("Engineer").get(of(target)))
+    failed = page[page.index('id="failing"') : page.index('id="on-no-check"')]
+    assert "Failing since" in failed
+    assert "4 times in a row" in failed
+    assert f'href="/deliveries/{dead.pk}/"' in failed
+    assert "<strong>401</strong> Answered 401." in failed
+    assert "The receiver does not accept the credentials." in failed
+    assert f'hx-post="{of(target, "test/")}"' in failed
+    assert f'href="{of(target, "edit/")}"' in failed
+    assert f"/deliveries/replay?target={target.pk}&amp;state=dead" in page
+    viewer = text(client_of("Viewer").get(of(target)))
+    assert "Answered 401." in viewer
+    assert "hx-post" not in viewer[viewer.index('id="failing"') : viewer.index('id="on-no-check"')]
+
+
+def test_equal_answers_of_a_failing_target_are_one_line_with_their_number():
+    target = webhook("soar")
+    Integration.objects.update(failing_since=timezone.now(), consecutive_failures=7)
+    dead = delivered(target, state="dead", reason="Answered 401.")
+    refused = {"status_code": 401, "outcome": "permanent", "reason": "Answered 401."}
+    unavailable = {"status_code": 503, "outcome": "retryable", "reason": "Answered 503."}
+    for number, answer in enumerate([refused] * 6 + [unavailable], start=1):
+        attempted(dead, number=number, **answer)
+    page = text(client_of("Viewer").get(of(target)))
+    answers = page[page.index("Last answers") : page.index("</ul>", page.index("Last answers"))]
+    assert answers.count("<li>") == 2
+    assert '<strong>401</strong> Answered 401. <span class="c-badge">6 times</span>' in answers
+    assert re.search(r"<strong>503</strong> Answered 503\.</span>", answers)
+
+
+@pytest.mark.parametrize(("status", "is_cured"), [(200, True), (500, False)])
+def test_a_test_that_succeeds_ends_the_failing_state_and_offers_to_send(status, is_cured):
+    with Receiver() as receiver:
+        receiver.script("/hook", Behaviour(status=status))
+        target = webhook(url=receiver.url())
+        since = timezone.now() - timedelta(hours=3)
+        Integration.objects.update(failing_since=since, consecutive_failures=12, breaker_until=since)
+        delivered(target, state="dead")
+        page = text(client_of("Operator").post(of(target, "test/"), headers=HTMX))
+    target.refresh_from_db()
+    assert (target.failing_since is None) == is_cured
+    assert (target.breaker_until is None) == is_cured
+    assert target.consecutive_failures == (0 if is_cured else 12)
+    assert ('id="failing" class="c-collapse" hx-swap-oob="true"' in page) == is_cured
+    assert ("<strong>1 dead</strong>" in page) == is_cured
+    cured = "No longer failing: a connectivity test was delivered."
+    assert (cured in said()) == is_cured
+
+
+def test_sending_all_that_waits_asks_first():
+    target = webhook("soar")
+    delivered(target, state="dead")
+    page = text(client_of("Operator").get(of(target)))
+    assert 'hx-confirm="Send 1 dead to “soar” now?"' in page
+
+
+@pytest.mark.parametrize(
+    ("failures", "words"),
+    [
+        (0, "Failing since 2 Mar 2026, 06:00 UTC: Answered 404."),
+        (1, "Failing since 2 Mar 2026, 06:00 UTC, 1 time in a row: Answered 404."),
+        (21, "Failing since 2 Mar 2026, 06:00 UTC, 21 times in a row: Answered 404."),
+    ],
+)
+def test_a_failing_target_says_how_often_only_where_failures_are_counted(failures, words):
+    """Refusals are no failures in a row: they do not count for the breaker."""
+    target = webhook("soar")
+    Integration.objects.update(
+        failing_since=datetime(2026, 3, 2, 6, tzinfo=UTC),
+        consecutive_failures=failures,
+        last_reason="Answered 404.",
+    )
+    assert words in text(client_of("Viewer").get(of(target)))
+
+
 def test_a_test_that_arrives_shows_status_latency_and_the_beginning_of_the_answer():
     with Receiver() as receiver:
         receiver.script("/hook", Behaviour(body=b"<b>welcome</b>" + b"x" * 5000))
@@ -290,7 +441,7 @@ def test_a_test_that_arrives_shows_status_latency_and_the_beginning_of_the_answe
         (401, "does not accept the credentials"),
         (404, "Nothing is at this address"),
         (302, "redirects are not followed"),
-        (500, "a problem of its own"),
+        (500, "an internal error"),
         (429, "Requests per second"),
     ],
 )
@@ -372,7 +523,7 @@ def test_choosing_checks_on_the_targets_own_page_leaves_the_rest_of_it_alone():
     assert "No MFA Configured" in text(answer)
 
 
-def test_pausing_keeps_messages_and_resuming_starts_anew():
+def test_pausing_keeps_messages_and_resuming_starts_afresh():
     target = webhook()
     client = client_of("Operator")
     client.post(of(target, "pause/"), headers=HTMX)
@@ -406,7 +557,7 @@ def test_deleting_says_what_it_affects_and_is_on_record():
     delivered(target, state="due")
     client = client_of("Engineer")
     dialog = " ".join(text(client.get(of(target, "delete/"), headers=HTMX)).split())
-    assert "told of nothing more by 1 check: No MFA Configured" in dialog
+    assert "1 check no longer notifies it: No MFA Configured" in dialog
     assert "1 message that waits to be sent" in dialog
     answer = client.post(of(target, "delete/"), headers=HTMX)
     assert answer["HX-Redirect"] == "/integrations/"
@@ -419,6 +570,125 @@ def test_the_page_of_one_shows_its_settings_without_secrets_and_its_last_deliver
     target = webhook(url="http://127.0.0.1:9/hook?key=hush-hush")
     delivered(target, state="dead", reason="The receiver answered 404 Not Found.", status_code=404)
     page = text(client_of("Viewer").get(of(target)))
-    assert "http://127.0.0.1:9/hook?" in page
+    assert "http://127.0.0.1:9/…" in page
+    assert "hook" not in page.replace("webhook", "").replace("Webhook", "")
     assert "hush-hush" not in page
     assert "The receiver answered 404 Not Found." in page
+
+
+def test_the_checks_of_a_target_on_many_fold():
+    target = webhook()
+    slugs = sorted(CATALOGUE)[:10]
+    for slug in slugs:
+        subscribe(check_of(slug), target)
+    page = text(client_of("Viewer").get(of(target)))
+    assert "Enabled on 10 checks" in page
+    shown, folded = page[page.index('id="on-checks"') :].split("<summary>2 more</summary>")
+    assert (shown.count('class="c-badge"'), folded.split("</details>")[0].count('class="c-badge"')) == (8, 2)
+
+
+# --- Plain http -----------------------------------------------------------------------------------------
+def test_plain_http_is_refused_beside_the_url_and_allowed_by_the_switch(settings):
+    settings.ALLOWED_NETWORKS = []
+    client = client_of("Engineer")
+    plain = BASIC | {"url": "http://soar.example.com/hook"}
+    refused = text(client.post(ADD, plain))
+    assert "allow plain http for this target" in beside(refused, "url")
+    assert not Integration.objects.exists()
+    assert client.post(ADD, plain | {"allow_plain_http": "on"}).status_code == 302
+    made = Integration.objects.get()
+    assert made.settings["allow_plain_http"] is True
+    page = text(client.get(of(made, "edit/")))
+    assert re.search(r'<input[^>]*name="allow_plain_http"[^>]*checked', page)
+
+
+def test_a_target_that_is_called_by_plain_http_says_so_on_its_row_and_page():
+    client = client_of("Engineer")
+    client.post(ADD, BASIC | {"url": "http://soar.example.com/hook", "allow_plain_http": "on"})
+    made = Integration.objects.get()
+    viewer = client_of("Viewer")
+    assert "Not encrypted" in text(viewer.get("/integrations/"))
+    assert "The URL is called by plain http" in text(viewer.get(of(made)))
+    client.post(of(made, "edit/"), BASIC)
+    assert "Not encrypted" not in text(viewer.get("/integrations/"))
+    assert "plain http" not in text(viewer.get(of(made)))
+
+
+# --- Revealing a URL -----------------------------------------------------------------------------------
+def test_an_engineer_reveals_a_url_on_record_and_nobody_else_does():
+    target = webhook(url="https://hooks.example.com/services/s3cret-path?sig=s3cret-sig")
+    page = text(client_of("Viewer").get(of(target)))
+    assert "https://hooks.example.com/…" in page
+    assert "Reveal" not in page
+    assert client_of("Operator").post(of(target, "reveal/"), headers=HTMX).status_code == 403
+    engineer = client_of("Engineer")
+    assert "Reveal URL" in text(engineer.get(of(target)))
+    assert engineer.get(of(target, "reveal/")).status_code == 405
+    answer = engineer.post(of(target, "reveal/"), headers=HTMX)
+    assert "https://hooks.example.com/services/s3cret-path?sig=s3cret-sig" in text(answer)
+    assert "no-store" in answer["Cache-Control"]
+    assert said()[-1] == "Revealed: URL."
+    assert AuditEntry.objects.filter(action="reveal", actor="engineer").count() == 1
+
+
+def test_a_target_without_such_a_url_has_nothing_to_reveal():
+    target = webhook(url="https://hooks.example.com/")
+    assert "Reveal" not in text(client_of("Engineer").get(of(target)))
+
+
+@pytest.mark.parametrize("role", ["Viewer", "Operator", "Engineer"])
+def test_no_page_export_or_metric_shows_the_path_of_a_url(role, admin_client):
+    target = webhook(url="https://hooks.example.com/services/s3cret-path?sig=s3cret-sig")
+    failed = delivered(target, state="dead", reason="The receiver answered 404 Not Found.")
+    client = client_of(role)
+    pages = [
+        "/", "/integrations/", of(target), of(target, "edit/"), "/deliveries/", f"/deliveries/{failed.id}/",
+        f"/deliveries/?target={target.pk}", "/metrics", "/checks/no-mfa/failing.csv", "/checks/no-mfa/",
+    ]  # fmt: skip
+    shown = "".join(text(client.get(page)) for page in pages if "csv" not in page)
+    shown += b"".join(client.get("/checks/no-mfa/failing.csv").streaming_content).decode()
+    for page in (f"integration/{target.pk}/change/", "integration/", f"integration/{target.pk}/history/"):
+        shown += text(admin_client.get(f"/admin/integrations/{page}", follow=True))
+    shown += "".join(map(str, AuditEntry.objects.values()))
+    assert "s3cret-path" not in shown.replace("q=s3cret-path", "")
+    assert "s3cret-sig" not in shown
+
+
+def test_a_url_that_is_left_as_it_is_shown_is_kept_and_its_edit_asks_for_the_secrets():
+    client = client_of("Engineer")
+    client.post(ADD, BASIC)
+    target = Integration.objects.get()
+    kept = {**BASIC, "url": "https://soar.example.com/…", "password": "", "description": "new"}
+    assert client.post(of(target, "edit/"), kept).status_code == 302
+    target = Integration.objects.get()
+    assert target.description == "new"
+    assert services.target_of(target).settings["url"] == BASIC["url"]
+    moved = {**kept, "url": "https://soar.example.com/another"}
+    assert "Enter it again" in beside(text(client.post(of(target, "edit/"), moved)), "password")
+    guessed = {**kept, "url": "https://evil.example.com/…"}
+    assert "Write the whole URL" in beside(text(client.post(of(target, "edit/"), guessed)), "url")
+
+
+def test_every_card_of_the_gallery_has_a_logo():
+    page = client_of("Engineer").get("/integrations/add/").content.decode()
+    logos = re.findall(r'<img class="c-logo" src="/static/([^"]+)"', page)
+    assert len(logos) > len(KINDS)
+    assert [logo for logo in logos if finders.find(logo) is None] == []
+
+
+def test_an_old_dialog_of_checks_undoes_nothing_that_another_member_changed():
+    target = webhook()
+    client = client_of("Operator")
+    mfa, stale, manager = check_of("no-mfa"), check_of("password-age"), check_of("no-manager")
+    subscribe(mfa, target)
+    drawn = re.search(r'name="drawn" value="([^"]*)"', text(client.get(of(target, "checks/"))))
+    assert drawn
+    # Meanwhile another member takes the first away and adds the second.
+    Subscription.objects.all().delete()
+    subscribe(stale, target)
+    data = {"drawn": drawn[1], "list": [str(mfa.pk), str(manager.pk)]}
+    client.post(of(target, "checks/"), data, headers=HTMX)
+    assert set(Subscription.objects.values_list("check_ref__slug", flat=True)) == {
+        "password-age",
+        "no-manager",
+    }

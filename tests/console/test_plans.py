@@ -9,22 +9,21 @@ from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from checks import searching
+from checks import user_search
 from checks.models import Account, Check, Finding, Run, Source, User
-from checks.searching import accounts_called, called
 from checks.services import sync_catalogue
-from cii_project.console.check_failing import Filters as FailingFilters
-from cii_project.console.check_failing import open_findings
-from cii_project.console.users_queries import Filters, listed
+from checks.user_search import search_accounts, search_users
+from cii_project.console.checks.failing_users import matching_findings
+from cii_project.console.users.user_filters import filter_users
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgres]
 COUNT = 10_000
 
 
 def many() -> Run:
-    """Users of whom every fiftieth is rare in one way; every second fails four checks, nobody mfa-bypass."""
+    """Users, every fiftieth of which is rare in one way; every second fails four checks, nobody mfa-bypass."""
     sync_catalogue()
-    run = Run.objects.create(state="succeeded", trigger="command", finished_at=timezone.now(), settled=True)
+    run = Run.objects.create(state="succeeded", trigger="command", finished_at=timezone.now())
     okta, small = (Source.objects.create(slug=slug, name=slug) for slug in ("okta", "small"))
     users = User.objects.bulk_create(
         [
@@ -63,24 +62,25 @@ def many() -> Run:
 
 
 # Filters of the list of users → an index of which the plan makes use.
-LIST = [
-    (Filters(), "checks_user_name"),
-    (Filters(status="suspended"), "user_status"),
-    (Filters(type="guest"), "user_type"),
-    (Filters(flag="admin"), "user_admins"),
-    (Filters(flag="guest"), "user_guests"),
-    (Filters(flag="nhi"), "user_nhi"),
-    (Filters(flag="unprotected"), "user_unprotected"),
-    (Filters(flag="protected"), "checks_user_name"),
-    (Filters(flag="admin", status="suspended"), "user_"),
-    (Filters(check="no-mfa"), "checks_user_name"),
-    (Filters(check="mfa-bypass"), "checks_finding"),
-    (Filters(source="okta"), "checks_user_name"),
-    (Filters(source="small"), "checks_account_source"),
+LIST: list[tuple[dict[str, str], str]] = [
+    ({}, "checks_user_name"),
+    ({"status": "suspended"}, "user_status"),
+    ({"type": "guest"}, "user_type"),
+    ({"flag": "admin"}, "user_admins"),
+    ({"flag": "guest"}, "user_guests"),
+    ({"flag": "nhi"}, "user_nhi"),
+    ({"flag": "unprotected"}, "user_unprotected"),
+    ({"flag": "protected"}, "checks_user_name"),
+    ({"flag": "admin", "status": "suspended"}, "user_"),
+    ({"check": "no-mfa"}, "checks_user_name"),
+    ({"check": "mfa-bypass"}, "checks_finding"),
+    ({"source": "okta"}, "checks_user_name"),
+    ({"source": "small"}, "checks_account_source"),
 ]
 
 # What a search asks first, and the index that answers it.
 SEARCH = [
+    ("tsquery", "user_words"),
     ('UPPER("checks_user"."name") COLLATE', "user_name_prefix"),
     ('UPPER("checks_user"."display_name") COLLATE', "user_display_prefix"),
     ('"login_key"::text LIKE', "account_login_key"),
@@ -98,35 +98,35 @@ def test_every_filter_and_order_of_users_is_answered_from_an_index():
     check = Check.objects.get(slug="no-mfa")
     wrong: dict[str, str] = {}
 
-    def judge(name: str, queryset: QuerySet, *indexes: str) -> None:
+    def uses(name: str, queryset: QuerySet, *indexes: str) -> None:
         plan = queryset[:51].explain()
         if whole(plan) or [index for index in indexes if index not in plan]:
             wrong[name] = plan
 
     for filters, index in LIST:
-        judge(f"users {filters.query}", listed(filters)[0].order_by("name", "id"), index)
+        uses(f"users {filters}", filter_users(filters).order_by("name", "id"), index)
     for group in ("", "admin", "guest", "nhi"):
         for order in ("-id", "user__name", "-user__name"):
-            (found,) = open_findings(check, FailingFilters(group=group), called(""))
-            judge(f"failing, {group or 'all'} by {order}", found.select_related("user").order_by(order))
+            (found,) = matching_findings(check, {"group": group}, search_users(""))
+            uses(f"failing, {group or 'all'} by {order}", found.select_related("user").order_by(order))
     assert wrong == {}
 
 
 def test_a_search_seeks_its_text_in_an_index_whether_few_or_many_begin_so(monkeypatch):
     many()
     check = Check.objects.get(slug="no-mfa")
-    for most in (searching.MOST, 5):
-        monkeypatch.setattr(searching, "MOST", most)
+    for most in (user_search.LIMIT, 5):
+        monkeypatch.setattr(user_search, "LIMIT", most)
         for text in ("4", "person 1999", "LOGIN", "no such name"):
             with CaptureQueriesContext(connection) as asked:
-                search = called(text)
-                accounts_called(text)
+                search = search_users(text)
+                search_accounts(text)
             for query in asked.captured_queries:
                 condition, plan = query["sql"].partition("WHERE")[2], explained(query["sql"])
                 (index,) = {index for words, index in SEARCH if words in condition}
                 assert re.search(rf"{index}\b.*\n *Index Cond", plan), plan
-            users = search.parts(listed(Filters())[0])
-            found = open_findings(check, FailingFilters(), search)
+            users = search.parts(filter_users({}))
+            found = matching_findings(check, {}, search)
             pages = [part.order_by("name_key", "id")[:51] for part in users]
             pages += [part.select_related("user").order_by("-id")[:51] for part in found]
             assert [plan for page in pages if whole(plan := page.explain())] == []

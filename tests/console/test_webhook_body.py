@@ -3,7 +3,7 @@
 import pytest
 
 from integrations.models import Integration
-from integrations.targets.bodies import samples
+from integrations.targets.webhook.bodies import samples
 from tests.console.checks_world import HTMX, client_of, text
 
 pytestmark = pytest.mark.django_db
@@ -41,7 +41,7 @@ def test_template_and_number_of_users_are_saved_shown_and_kept():
 
 def test_a_template_that_makes_no_json_is_refused_beside_its_field():
     answer = client_of("Engineer").post(ADD, GIVEN | {"template": '{"title": {{ detail.title }}}'})
-    assert "The template makes no JSON" in text(answer)
+    assert "The template renders no valid JSON" in text(answer)
     assert not Integration.objects.exists()
 
 
@@ -50,7 +50,7 @@ def test_the_preview_shows_what_becomes_of_a_sample_and_stores_nothing():
     shown = text(client.post(PREVIEW, {"template": TEMPLATE}, headers=HTMX))
     assert samples()[0]["detail"]["title"] in shown
     wrong = text(client.post(PREVIEW, {"template": "<b>{{ detail.title }}"}, headers=HTMX))
-    assert "The template makes no JSON" in wrong
+    assert "The template renders no valid JSON" in wrong
     assert "<b>" not in wrong
     assert "the event of the contract" in text(client.post(PREVIEW, {"template": " "}, headers=HTMX))
     assert client_of("Operator").post(PREVIEW, {"template": TEMPLATE}, headers=HTMX).status_code == 403

@@ -42,7 +42,7 @@ def patiently(action: Callable[[], T], seconds: float = 60) -> T:
 
 
 class Chaos(threading.Thread):
-    """Disturbs until it is told to stop, then leaves everything running."""
+    """Disturbs until it is asked to stop, then leaves everything running."""
 
     def __init__(
         self,

@@ -30,8 +30,10 @@ from typing import Any
 from urllib.parse import parse_qs, unquote_plus, urlsplit
 
 HUGE = b"x" * (3 << 20)
-# Answers that end a delivery well. Every other one must lead to a repeat or to a dead letter.
+# Answers that end a delivery well.
 WELL = ("200", "202", "204", "late", "huge")
+# With those whose status is 2xx and whose body breaks off. Every other one must lead to a repeat or to a dead letter.
+ACCEPTED = (*WELL, "drip", "half")
 FAULTS = (
     "500",
     "502",

@@ -1,4 +1,4 @@
-"""One seed: servers, receiver, clusters, runs, disturbances, until all is settled; then the verdict.
+"""One seed: servers, receiver, clusters, runs, disturbances, until all is settled; then the comparison of the log with the database.
 
     python -m tests.faults.scenario FOLDER SEED DATABASE EVENTS
 
@@ -180,7 +180,7 @@ class Scenario:
 
         from checks.models import Run
         from checks.services import RunRefused, request_run
-        from notifications import bell
+        from notifications.delivery import task_requests
         from tests.faults.chaos import patiently
 
         started = patiently(Run.objects.count)
@@ -188,7 +188,7 @@ class Scenario:
         while time.monotonic() < deadline:
             try:
                 run = patiently(lambda: request_run(trigger=Run.Trigger.PERSON))
-                bell.request(settings.RUN_TASK, str(run.id))
+                task_requests.request_task(settings.RUN_TASK, str(run.id))
                 break
             except RunRefused:
                 self.sweep()
@@ -202,7 +202,7 @@ class Scenario:
                 self.note(f"a run by the queue: {later}")
                 return
             if later and later[-1] in ("failed", "partial"):
-                # The database went away in the middle: told to the person, who asks again.
+                # The database went away in the middle: the person sees an error and asks again.
                 return self.run_by_queue()
             time.sleep(1)
         raise RuntimeError("the queue has not finished a run")
@@ -210,21 +210,21 @@ class Scenario:
     # --- The whole ---
     def sweep(self) -> None:
         """The schedule's minute, shortened."""
-        from notifications import bell
+        from notifications.delivery import task_requests
 
         now = time.monotonic()
         if now - getattr(self, "swept", 0.0) > SWEEP_EVERY:
             self.swept = now
-            bell.request("notifications.tasks.sweep")
+            task_requests.request_task("notifications.tasks.sweep")
 
     def open_deliveries(self) -> int:
         from notifications.models import Delivery
         from tests.faults.chaos import patiently
 
-        return patiently(lambda: Delivery.objects.filter(state__in=Delivery.OPEN).count())
+        return patiently(lambda: Delivery.objects.filter(state__in=Delivery.PENDING).count())
 
     def play(self) -> dict[str, Any]:
-        from tests.faults import verdict, world
+        from tests.faults import comparison, world
         from tests.faults.chaos import resume_gone
 
         self.start()
@@ -242,7 +242,7 @@ class Scenario:
         self.settle(lambda left: left == 0, QUIET)
         self.chaos.kill_each_part()
         deaf = self.deaf_clusters()
-        report = verdict.judge(self.witness)
+        report = comparison.compare(self.witness)
         report.none_of("clusters that look alive and take no task", deaf)
         report.problems += self.chaos.errors
         return {
@@ -280,7 +280,7 @@ class Scenario:
 
     def deaf_clusters(self) -> list[str]:
         """The logs of the clusters that take none of many tasks: another cluster must not cover for them."""
-        from notifications import bell
+        from notifications.delivery import task_requests
 
         marks = [(cluster.log, cluster.log.stat().st_size) for cluster in self.chaos.clusters]
         deadline = time.monotonic() + DEAF_AFTER
@@ -288,7 +288,7 @@ class Scenario:
             deaf = [str(log) for log, mark in marks if b" processing " not in log.read_bytes()[mark:]]
             if not deaf or time.monotonic() > deadline:
                 return deaf
-            bell.request("notifications.tasks.sweep")
+            task_requests.request_task("notifications.tasks.sweep")
             time.sleep(0.3)
 
     def hurry(self) -> None:

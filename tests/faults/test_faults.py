@@ -18,10 +18,10 @@ from django.utils import timezone
 
 from checks.models import Check, Run
 from integrations.models import Integration
-from notifications.leasing import LOST
+from notifications.delivery.leases import LOST
 from notifications.models import Attempt, Delivery, Event
 from tests.checks.factories import check_of, make_user
-from tests.faults import run, verdict
+from tests.faults import comparison, run
 
 EVENTS = os.environ.get("FAULT_EVENTS", "")
 SEED = int(os.environ.get("FAULT_SEED") or random.SystemRandom().randrange(1000))
@@ -95,7 +95,7 @@ def delivered(db: None, tmp_path: Path) -> tuple[Delivery, Path, Callable[..., N
 
 
 def problems(log: Path) -> str:
-    return "\n".join(verdict.judge(log).problems)
+    return "\n".join(comparison.compare(log).problems)
 
 
 def test_a_world_that_agrees_has_no_problems(delivered: Any) -> None:
@@ -111,7 +111,7 @@ def test_a_delivery_that_never_arrived_is_found(delivered: Any) -> None:
 
 def test_a_delivery_that_only_met_faults_is_found(delivered: Any) -> None:
     _, log, received = delivered
-    received(answer="half")
+    received(answer="garbage")
     assert "never received with a 2xx" in problems(log)
 
 
@@ -184,7 +184,7 @@ def test_a_stranger_in_the_log_is_found(delivered: Any) -> None:
     assert "unknown to the database" in problems(log)
 
 
-def test_a_finding_that_nobody_was_told_of_is_found(delivered: Any) -> None:
+def test_a_finding_that_nobody_was_notified_of_is_found(delivered: Any) -> None:
     from notifications.services import subscribe
 
     delivery, log, received = delivered
@@ -194,5 +194,5 @@ def test_a_finding_that_nobody_was_told_of_is_found(delivered: Any) -> None:
     now = timezone.now()
     done = Run.objects.create(trigger="command", state="succeeded", started_at=now, finished_at=now)
     check.findings.create(user=make_user(), opened_run=done, opened_at=now)
-    assert "nobody was told of" in problems(log)
+    assert "nobody was notified of" in problems(log)
     assert "findings without an event" in problems(log)

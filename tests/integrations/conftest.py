@@ -2,7 +2,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from integrations import http, tokens
+from integrations.auth import tokens
+from integrations.transport import http
 from tests.receiver import Receiver
 
 
@@ -11,7 +12,7 @@ def _no_leftovers() -> Iterator[None]:
     """No connection and no token of one test serves another."""
     yield
     http.close_idle()
-    tokens.forget()
+    tokens.forget_tokens()
 
 
 @pytest.fixture

@@ -4,12 +4,15 @@ import json
 
 import pytest
 
-from integrations import liquid, services
-from integrations.liquid import TemplateError
-from integrations.targets import bodies, get
-from integrations.targets.base import InvalidDocument, Target
+from integrations import services
+from integrations.target_data import InvalidDocument, Target
+from integrations.targets import kind_of
+from integrations.targets.webhook import bodies
+from integrations.templating import liquid
+from integrations.templating.liquid import TemplateError
+from tests.integrations import sending
 
-WEBHOOK = get("webhook")
+WEBHOOK = kind_of("webhook")
 GOOD = (
     '{"text": {{ detail.title | json }}, "kind": {{ detail_type | json }}, "people": ['
     "{% for user in users %}{{ user.login | json }}{% unless forloop.last %},{% endunless %}{% endfor %}]}"
@@ -69,12 +72,12 @@ def test_body_parameters_join_an_object_and_no_list():
 @pytest.mark.parametrize(
     ("template", "problem"),
     [
-        ('{"text": {{ detail.title }}}', "makes no JSON"),
-        ('{"text": "{{ users[0].login }}"}', "makes no JSON"),
+        ('{"text": {{ detail.title }}}', "renders no valid JSON"),
+        ('{"text": "{{ users[0].login }}"}', "renders no valid JSON"),
         ('{"text": {{ nope | json }}}', "There is no variable “nope” here."),
         ('{"text": {{ detail.title | json }', "Line 1"),
         ("{{ detail.title | json }}", "neither an object"),
-        ('{"n": NaN}', "makes no JSON"),
+        ('{"n": NaN}', "renders no valid JSON"),
         ('{% include "x" %}', "Line 1"),
         ("[{% for i in (1..100000) %}1,{% endfor %}1]", "loop"),
         ("x" * 20_000, "longer than"),
@@ -97,25 +100,25 @@ def test_what_only_some_events_break_on_fails_when_it_is_sent_and_says_why():
     template = '{"first": {% if detail.batch.totalUsers == 77 %}oops{% else %}1{% endif %}}'
     event = bodies.samples()[0]
     event["detail"]["batch"]["totalUsers"] = 77
-    with pytest.raises(TemplateError, match="makes no JSON"):
+    with pytest.raises(TemplateError, match="renders no valid JSON"):
         rendered(event, template=template)
 
 
 def test_the_preview_is_the_body_of_an_event_about_two_users():
-    assert json.loads(bodies.preview(GOOD))["people"] == ["kim@example.com", "lee@example.com"]
+    assert json.loads(bodies.preview_body(GOOD))["people"] == ["kim@example.com", "lee@example.com"]
 
 
-def test_a_template_that_takes_for_ever_is_cut_off():
+def test_an_endless_template_is_cut_off():
     text = "{% for i in (1..40000) %}{% for j in (1..40000) %}x{% endfor %}{% endfor %}"
     with pytest.raises(TemplateError):
-        liquid.render(liquid.parse(text, liquid.BODY), {})
+        liquid.render_template(liquid.parse_template(text, liquid.BODY), {})
 
 
 @pytest.mark.django_db
 def test_a_stored_template_is_sent_as_compact_json(receiver):
     given = document(template='{\n  "text":  {{ detail.title | json }}\n}') | {"url": receiver.url("/hook")}
     saved = services.save_integration(name="own", kind="webhook", document=given)
-    services.probe(saved.integration, bodies.samples()[-1])
+    sending.probe(saved.integration, bodies.samples()[-1])
     assert receiver.requests[0].body == b'{"text":"Webhook connectivity test"}'
     kept = services.document_of(saved.integration)
     again = services.save_integration(

@@ -1,14 +1,16 @@
-"""The one door to the network, against a receiver that misbehaves in every way it can."""
+"""The transport of HTTP requests, against a receiver that misbehaves in every way it can."""
 
 import os
 import socket
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
-from integrations import http
+from integrations.transport import http
 from tests.receiver import Behaviour, Receiver
+from tests.waiting import until
 
 
 def test_an_answer_comes_back_whole(receiver):
@@ -26,6 +28,11 @@ def test_an_answer_comes_back_whole(receiver):
     assert request.header("x-one") == "1"
 
 
+def test_a_header_that_comes_twice_is_one_with_both_values(receiver):
+    receiver.script("/hook", Behaviour(headers=[("X-Seen", "one"), ("x-seen", "two")]))
+    assert http.request("POST", receiver.url()).headers["X-SEEN"] == "one, two"
+
+
 def test_a_connection_is_used_again(receiver):
     for _ in range(5):
         http.request("POST", receiver.url(), body=b"x")
@@ -36,7 +43,7 @@ def test_a_kept_connection_that_the_peer_has_closed_is_replaced_without_a_trace(
     receiver.script("/hook", [Behaviour(hang_up=True)])
     for _ in range(5):
         assert http.request("POST", receiver.url(), body=b"x").status == 200
-        time.sleep(0.02)
+        until(lambda: receiver.closed == receiver.connections, "the end of the connection")
     assert len(receiver.requests) == 5
 
 
@@ -50,9 +57,8 @@ def test_a_kept_connection_that_breaks_before_the_whole_request_is_out_is_replac
 
 
 def test_a_connection_is_not_kept_for_longer_than_servers_keep_theirs(receiver, monkeypatch):
-    monkeypatch.setattr(http, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(http, "IDLE_SECONDS", 0)
     http.request("POST", receiver.url())
-    time.sleep(0.1)
     http.request("POST", receiver.url())
     assert receiver.connections == 2
 
@@ -73,34 +79,146 @@ def test_no_more_connections_are_kept_than_the_process_may_have(settings):
         (Behaviour(delay=5), "No whole answer within 0.4 s."),
         (Behaviour(drip_head=0.1), "No whole answer within 0.4 s."),
         (
-            Behaviour(body=b"x" * 100, drip_body=0.1),
-            "The receiver answered 200, but its body was not complete",
+            Behaviour(status=503, body=b"x" * 100, drip_body=0.1),
+            "The receiver answered 503, but its answer was not complete",
         ),
-        (Behaviour(body=b"x" * 100, drip_body=0.1, chunked=True), "its body was not complete"),
+        (
+            Behaviour(status=404, body=b"x" * 100, drip_body=0.1, chunked=True),
+            "its answer was not complete",
+        ),
         (Behaviour(close="before"), "The receiver closed the connection without an answer."),
         (Behaviour(close="after"), "The receiver closed the connection without an answer."),
         (Behaviour(close="reset"), "The connection broke"),
-        (Behaviour(close="half", body=b"x" * 100), "The receiver answered 200, but broke off"),
-        (Behaviour(body=b"short", length=100, hang_up=True), "The receiver answered 200, but broke off"),
+        (
+            Behaviour(status=500, close="half", body=b"x" * 100),
+            "The receiver answered 500, but broke off",
+        ),
+        (
+            Behaviour(status=500, body=b"short", length=100, hang_up=True),
+            "The receiver answered 500, but broke off",
+        ),
         (Behaviour(raw=b"SSH-2.0-OpenSSH_9.2\r\n"), "brought no HTTP"),
-        (Behaviour(raw=b"HTTP/1.1 200 OK\r\nA: " + b"x" * 70_000 + b"\r\n\r\n"), "brought no HTTP"),
-        (Behaviour(raw=b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 200 + b"\r\n"), "brought no HTTP"),
+        (Behaviour(raw=b"HTTP/1.1 2000 OK\r\n\r\n"), "brought no HTTP"),
+        (Behaviour(raw=b"\rHTTP/1.1 200 OK\r\n\r\n"), "brought no HTTP"),
+        (
+            Behaviour(raw=b"HTTP/1.1 500 Oops\r\nA: " + b"x" * 70_000 + b"\r\n\r\n"),
+            "The receiver answered 500, but sent a header line of more than 65,536 bytes.",
+        ),
+        (
+            Behaviour(raw=b"HTTP/1.1 500 Oops\r\n" + b"A: b\r\n" * 1001 + b"\r\n"),
+            "The receiver answered 500, but sent more than 1,000 header lines.",
+        ),
+        (
+            Behaviour(raw=b"HTTP/1.1 103 Early Hints\r\n" + b"A: b\r\n" * 1001),
+            "closed the connection without an answer",
+        ),
+        (
+            Behaviour(raw=b"HTTP/1.1 404 No\r\nContent-Length: 2, 40\r\n\r\nok"),
+            "The receiver answered 404, but announced contradictory or malformed lengths",
+        ),
         (Behaviour(raw=b"HTTP/1.1 100 Continue\r\n\r\n" * 3), "closed the connection without an answer"),
-        (Behaviour(raw=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), "broke off"),
+        (Behaviour(raw=b"HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), "broke off"),
+        (Behaviour(raw=b"HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n"), "broke off"),
+        (Behaviour(raw=b"HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"), "broke off"),
+        (Behaviour(raw=b"HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"), "broke off"),
     ],
 )
 def test_a_bad_answer_is_named_and_never_waited_for(receiver, behaviour, said):
     receiver.script("/hook", behaviour)
     start = time.monotonic()
-    with pytest.raises(http.Unreachable) as caught:
+    with pytest.raises(http.ReceiverUnreachable) as caught:
         http.request("POST", receiver.url(), body=b"{}", answer=0.4)
     assert said in str(caught.value)
     assert time.monotonic() - start < 1.5
 
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "missing"),
+    [
+        (Behaviour(body=b"x" * 100, drip_body=0.1), "its answer was not complete within 0.4 s"),
+        (Behaviour(close="half", status=202, body=b"x" * 100), "The receiver answered 202, but broke off"),
+        (Behaviour(raw=CHUNKED + b"zz\r\n"), "broke off"),
+        (Behaviour(raw=CHUNKED + b"5\r\nab"), "broke off"),
+        (Behaviour(raw=b"HTTP/1.1 204 No Content\r\n" + b"A: b\r\n" * 1001), "more than 1,000 header lines"),
+        (Behaviour(raw=b"HTTP/1.1 201 Created\r\nA: " + b"x" * 70_000), "a header line of more than"),
+        (Behaviour(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 2, 40\r\n\r\nok"), "contradictory or malformed"),
+        (Behaviour(raw=b"HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\nok"), "contradictory or malformed"),
+        (Behaviour(raw=b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nok"), "contradictory or malformed"),
+        (Behaviour(raw=b"HTTP/1.1 200 O", drip_head=0.02), ""),
+        (Behaviour(raw=b"HTTP/2 200 OK\r\nContent-Length: 0\r\n\r\n"), ""),
+    ],
+)
+def test_a_request_that_was_answered_2xx_is_accepted_however_its_answer_goes_on(receiver, behaviour, missing):
+    receiver.script("/hook", behaviour)
+    answer = http.request("POST", receiver.url(), body=b"{}", answer=0.4)
+    assert 200 <= answer.status < 300
+    assert missing in answer.incomplete
+    assert not http._idle._kept
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@pytest.mark.parametrize(
+    "interim",
+    [
+        b"HTTP/1.1 103 Early Hints\r\nLink : <a>\r\nno colon\r\n folded\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nLink: " + b"x" * 70_000 + b"\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\n" + b"Link: a\r\n" * 1500 + b"\r\n",
+        b"HTTP/1.1 103\nLink: a\n\n",
+        b"HTTP/1.1 102 Processing\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n" * 30,
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 102 P\r\n\r\nHTTP/1.1 199 Fr\xfch\r\n\r\n",
+    ],
+)
+def test_the_final_answer_counts_after_interim_ones_of_any_form(receiver, interim):
+    receiver.script("/hook", Behaviour(raw=interim + OK))
+    answer = http.request("POST", receiver.url(), body=b"{}")
+    assert (answer.status, answer.body, answer.incomplete) == (200, b"ok", "")
+    assert not http._idle._kept
+    receiver.script(
+        "/hook", Behaviour(raw=interim + b"HTTP/1.1 429 No\r\nRetry-After: 600\r\nContent-Length: 0\r\n\r\n")
+    )
+    refused = http.request("POST", receiver.url(), body=b"{}")
+    assert (refused.status, refused.headers["Retry-After"]) == (429, "600")
+
+
+def test_a_reason_may_be_of_any_length(receiver):
+    receiver.script(
+        "/hook", Behaviour(raw=b"HTTP/1.1 200 " + b"x" * 70_000 + b"\r\nContent-Length: 2\r\n\r\nok")
+    )
+    answer = http.request("POST", receiver.url())
+    assert (answer.status, answer.body, answer.is_whole) == (200, b"ok", True)
+
+
+def test_what_arrived_of_a_body_that_breaks_off_is_kept(receiver):
+    receiver.script("/hook", Behaviour(raw=CHUNKED + b"2\r\nok\r\n"))
+    answer = http.request("POST", receiver.url())
+    assert (answer.status, answer.body, answer.is_whole) == (200, b"ok", False)
+
+
+def test_a_whole_answer_misses_nothing(receiver):
+    assert http.request("POST", receiver.url()).incomplete == ""
+
+
+def test_empty_lines_before_an_answer_are_skipped(receiver):
+    receiver.script("/hook", Behaviour(raw=b"\r\n\r\nHTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nok"))
+    answer = http.request("POST", receiver.url())
+    assert (answer.status, answer.body, answer.incomplete) == (202, b"ok", "")
+
+
+def test_an_answer_may_have_many_headers(receiver):
+    receiver.script("/hook", Behaviour(headers=[(f"X-{number}", "x") for number in range(120)], body=b"ok"))
+    answer = http.request("POST", receiver.url())
+    assert (answer.status, answer.body, answer.headers["X-119"], answer.incomplete) == (200, b"ok", "x", "")
+
+
 def test_after_a_bad_answer_the_connection_is_not_used_again(receiver):
-    receiver.script("/hook", [Behaviour(body=b"x" * 10, drip_body=0.1), Behaviour(body=b"fine")])
-    with pytest.raises(http.Unreachable):
+    receiver.script("/hook", [Behaviour(status=500, body=b"x" * 10, drip_body=0.1), Behaviour(body=b"fine")])
+    with pytest.raises(http.ReceiverUnreachable):
         http.request("POST", receiver.url(), answer=0.3)
     assert http.request("POST", receiver.url()).body == b"fine"
     assert receiver.connections == 2
@@ -131,14 +249,14 @@ def test_redirects_are_not_followed(receiver):
 
 def test_an_answer_given_before_the_whole_request_was_read_still_counts(receiver):
     """Such as 413 from a receiver that then hangs up."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener, answered = socket.create_server(("127.0.0.1", 0)), threading.Event()
 
     def refuse() -> None:
         peer, _ = listener.accept()
         peer.recv(1024)
         peer.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
         peer.shutdown(socket.SHUT_WR)
-        time.sleep(0.3)
+        answered.wait(30)
         peer.close()
 
     thread = threading.Thread(target=refuse)
@@ -147,6 +265,7 @@ def test_an_answer_given_before_the_whole_request_was_read_still_counts(receiver
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         assert http.request("POST", url, body=b"x" * 200_000).status == 413
     finally:
+        answered.set()
         thread.join()
         listener.close()
 
@@ -155,16 +274,18 @@ def test_a_receiver_that_does_not_read_is_cut_off():
     listener = socket.create_server(("127.0.0.1", 0))
     try:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        with pytest.raises(http.Unreachable, match="did not take the request in time"):
+        with pytest.raises(http.ReceiverUnreachable, match="did not take the request in time"):
             http.request("POST", url, body=b"x" * 30_000_000, answer=0.3)
     finally:
         listener.close()
 
 
-def test_nobody_listening_is_told_from_a_timeout():
+def test_nobody_listening_differs_from_a_timeout():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    with pytest.raises(http.Unreachable, match=r"No connection with 127.0.0.1 \(Connection refused\)"):
+    with pytest.raises(
+        http.ReceiverUnreachable, match=r"No connection with 127.0.0.1 \(Connection refused\)"
+    ):
         http.request("POST", f"http://127.0.0.1:{port}/")
 
 
@@ -181,7 +302,7 @@ def test_a_port_that_swallows_everything_is_given_up_in_time():
         fillers.append(filler)
     try:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        with pytest.raises(http.Unreachable, match=r"within 0\.3 s"):
+        with pytest.raises(http.ReceiverUnreachable, match=r"within 0\.3 s"):
             http.request("POST", url, connect=0.3)
     finally:
         for filler in fillers:
@@ -213,24 +334,26 @@ def resolver(monkeypatch, *answers):
 
 def test_an_address_that_is_not_allowed_is_refused_with_the_way_out(settings, receiver):
     settings.ALLOWED_NETWORKS = []
-    with pytest.raises(http.Refused) as caught:
+    with pytest.raises(http.RequestRefused) as caught:
         http.request("POST", receiver.url())
     assert "127.0.0.1 is loopback" in str(caught.value)
-    assert "add 127.0.0.1/32 or its network to the setting ALLOWED_NETWORKS" in str(caught.value)
+    assert f"add 127.0.0.1:{receiver.port} to the setting ALLOWED_NETWORKS" in str(caught.value)
     assert receiver.connections == 0
 
 
 def test_a_kept_connection_does_not_outlive_the_permission_for_it(settings, receiver):
     http.request("POST", receiver.url())
     settings.ALLOWED_NETWORKS = []
-    with pytest.raises(http.Refused):
+    with pytest.raises(http.RequestRefused):
         http.request("POST", receiver.url())
 
 
 def test_one_bad_record_among_good_ones_refuses_the_name(settings, monkeypatch, receiver):
     settings.ALLOWED_NETWORKS = ["127.0.0.1/32"]
     resolver(monkeypatch, ["127.0.0.1", "169.254.169.254"])
-    with pytest.raises(http.Refused, match=r"169\.254\.169\.254 is link-local, where clouds serve metadata"):
+    with pytest.raises(
+        http.RequestRefused, match=r"169\.254\.169\.254 is link-local, where clouds serve metadata"
+    ):
         http.request("POST", f"http://hook.example:{receiver.port}/")
     assert receiver.connections == 0
 
@@ -241,7 +364,7 @@ def test_a_name_that_is_rebound_between_check_and_dial_changes_nothing(monkeypat
     assert http.request("POST", f"http://rebind.example:{receiver.port}/").status == 200
     assert asked == ["rebind.example"], "resolved once; the checked address is the one dialled"
     http.close_idle()
-    with pytest.raises(http.Refused, match=r"127\.0\.0\.2"):
+    with pytest.raises(http.RequestRefused, match=r"127\.0\.0\.2"):
         http.request("POST", f"http://rebind.example:{receiver.port}/")
 
 
@@ -255,7 +378,7 @@ def test_the_next_address_is_tried_when_one_does_not_answer(monkeypatch, setting
 def test_a_name_that_does_not_exist_is_said_so(monkeypatch):
     resolver(monkeypatch, socket.gaierror(socket.EAI_NONAME, "Name or service not known"))
     with pytest.raises(
-        http.Unreachable, match=r"gone\.example cannot be resolved \(Name or service not known\)"
+        http.ReceiverUnreachable, match=r"gone\.example cannot be resolved \(Name or service not known\)"
     ):
         http.request("POST", "https://gone.example/")
 
@@ -265,7 +388,7 @@ def test_a_resolver_that_hangs_is_not_waited_for(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: release.wait(5) and [])
     try:
         start = time.monotonic()
-        with pytest.raises(http.Unreachable, match="was not resolved in time"):
+        with pytest.raises(http.ReceiverUnreachable, match="was not resolved in time"):
             http.request("POST", "https://slow.example/", connect=0.2)
         assert time.monotonic() - start < 1
     finally:
@@ -292,13 +415,13 @@ def test_credentials_of_a_netrc_file_are_not_sent(monkeypatch, tmp_path, receive
 def test_a_url_that_no_target_may_have_is_refused_before_anything_is_resolved(monkeypatch):
     asked = resolver(monkeypatch, ["127.0.0.1"])
     for url in ("ftp://a.example/", "http://u:p@a.example/", "http://0x7f.1/", "http://2130706433/"):
-        with pytest.raises(http.Refused):
+        with pytest.raises(http.RequestRefused):
             http.request("GET", url)
     assert asked == []
 
 
 def test_a_line_break_in_a_header_is_refused_and_not_repeated(receiver):
-    with pytest.raises(http.Refused) as caught:
+    with pytest.raises(http.RequestRefused) as caught:
         http.request("POST", receiver.url(), headers={"X-Token": "secret\r\nX-More: 1"})
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
@@ -345,19 +468,27 @@ class Tunnel:
 
     def _serve(self) -> None:
         client, _ = self._listener.accept()
-        request = client.recv(4096).decode()
-        self.asked.append(request)
-        port = int(request.split()[1].rpartition(":")[2])
-        upstream = socket.create_connection(("127.0.0.1", port))
-        client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        with client:
+            request = client.recv(4096).decode()
+            self.asked.append(request)
+            port = int(request.split()[1].rpartition(":")[2])
+            with socket.create_connection(("127.0.0.1", port)) as upstream:
+                client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                back = threading.Thread(target=self._pump, args=(upstream, client), daemon=True)
+                back.start()
+                self._pump(client, upstream)
+                # The sockets are closed when neither direction uses them any more.
+                back.join()
 
-        def pump(source: socket.socket, sink: socket.socket) -> None:
+    @staticmethod
+    def _pump(source: socket.socket, sink: socket.socket) -> None:
+        """Whichever side ends or breaks first ends the other direction as well."""
+        with suppress(OSError):
             while piece := source.recv(65536):
                 sink.sendall(piece)
-            sink.close()
-
-        threading.Thread(target=pump, args=(upstream, client), daemon=True).start()
-        pump(client, upstream)
+        for side in (source, sink):
+            with suppress(OSError):
+                side.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self._listener.close()

@@ -6,10 +6,16 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from integrations.outcomes import Result, classify, excerpt, masked, retry_after, shown_headers
+from integrations.masking import mask
+from integrations.transport.results import (
+    Result,
+    masked_excerpt,
+    masked_headers,
+    parse_retry_after,
+    result_of_status,
+)
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -28,7 +34,7 @@ NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 )
 def test_the_answer_decides_what_happens_next(statuses, result):
     for status in statuses:
-        found, reason = classify(status)
+        found, reason = result_of_status(status)
         assert (status, found) == (status, result)
         assert str(status) in reason
 
@@ -40,41 +46,55 @@ def test_the_answer_decides_what_happens_next(statuses, result):
         (format_datetime(NOW + timedelta(minutes=5), usegmt=True), 300),
         (format_datetime(NOW - timedelta(days=5), usegmt=True), 0),
         ("Fri, 31 Dec 9999 23:59:59 GMT", 86400),
+        # The three forms of RFC 9110 §5.6.7.
+        ("Sun, 01 Mar 2026 12:01:00 GMT", 60),
         ("Sunday, 01-Mar-26 12:01:00 GMT", 60),
+        ("Sun Mar  1 12:01:00 2026", 60),
         ("Sun, 01 Mar 2026 12:01:00 -0000", 60),
-        (None, None), ("", None), ("soon", None), ("-5", None), ("1.5", None), ("１２", None),
+        ("2026-03-01T12:01:00Z", 60),
+        # Decimals: https://github.com/discord/discord-api-docs/issues/2360
+        ("600.5", 600.5), ("0.35", 0.35), (".5", 0.5), ("5.", 5), ("30 s", 30), ("30 seconds", 30),
+        # Repeated headers.
+        ("600, 600", 600), ("5,600", 600), ("soon, 60", 60),
+        ("Sun, 01 Mar 2026 12:01:00 GMT, Sun, 01 Mar 2026 12:01:00 GMT", 60),
+        ("Sun, 01 Mar 2026 12:01:00 GMT, 90", 90),
+        (None, None), ("", None), ("soon", None), ("-5", None), ("1e3", None), ("600; q=1", 600), ("'600'", 600),
+        ("600ms", 0.6), ("10 minutes", 600), ("10m", 600), ("2h", 7200), ("5 secs", 5), ("10 weeks", None),
+        # Unix times, in seconds and milliseconds, to come and past.
+        (str(int(NOW.timestamp()) + 600), 600), (str(int(NOW.timestamp()) * 1000 + 600_000), 600),
+        (str(int(NOW.timestamp()) - 600), 0), ("Sat, 28 Feb 2026 12:00:00 GMT, 600", 600), ("nan", None), ("１２", None),
         ("Fri, 99 Foo 2026 99:99:99 GMT", None),
     ],
 )  # fmt: skip
-def test_retry_after_is_read_in_both_forms_and_clamped_to_a_day(value, seconds):
-    assert retry_after(value, NOW) == seconds
+def test_retry_after_is_read_in_every_form_and_clamped_to_a_day(value, seconds):
+    assert parse_retry_after(value, NOW) == seconds
 
 
 @given(st.text())
 def test_no_retry_after_header_breaks_anything(value):
-    found = retry_after(value, NOW)
+    found = parse_retry_after(value, NOW)
     assert found is None or 0 <= found <= 86400
 
 
 def test_secrets_that_a_receiver_echoes_are_blotted_out():
     body = b'{"you sent": "Bearer abcdef-123456", "and": "abcdef"}'
-    assert excerpt(body, ["abcdef", "abcdef-123456"]) == '{"you sent": "Bearer •••", "and": "•••"}'
+    assert masked_excerpt(body, ["abcdef", "abcdef-123456"]) == '{"you sent": "Bearer •••", "and": "•••"}'
 
 
 def test_no_half_of_a_secret_stays_where_the_excerpt_ends():
     body = b"x" * (8 * 1024 - 6) + b"hunter2-hunter2"
-    assert "hunter" not in excerpt(body, ["hunter2-hunter2"])
-    assert len(excerpt(body, []).encode()) <= 8 * 1024
+    assert "hunter" not in masked_excerpt(body, ["hunter2-hunter2"])
+    assert len(masked_excerpt(body, []).encode()) <= 8 * 1024
 
 
 def test_an_answer_in_any_encoding_can_be_stored():
-    assert excerpt(b"\xff\x00ok") == "\ufffd\ufffdok"
+    assert masked_excerpt(b"\xff\x00ok") == "\ufffd\ufffdok"
 
 
 def test_cookies_are_not_kept():
-    shown = shown_headers({"Set-Cookie": "session=abc", "X-Echo": "my key-1234"}, ["key-1234"])
+    shown = masked_headers({"Set-Cookie": "session=abc", "X-Echo": "my key-1234"}, ["key-1234"])
     assert shown == {"Set-Cookie": "•••", "X-Echo": "my •••"}
 
 
-def test_a_text_too_short_to_be_told_from_others_is_left():
-    assert masked("aaa", ["a", ""]) == "aaa"
+def test_a_text_too_short_to_distinguish_is_left():
+    assert mask("aaa", ["a", ""]) == "aaa"

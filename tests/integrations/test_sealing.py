@@ -1,13 +1,13 @@
 """Secrets at rest."""
 
 import pytest
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, MultiFernet
 from django.core.exceptions import ImproperlyConfigured
 
-from integrations import sealing
+from integrations.auth import sealing
 from integrations.models import Integration, OAuthToken, SigningSecret
 
-OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+OLD, SECOND, NEW = (Fernet.generate_key().decode() for _ in range(3))
 
 
 def test_what_is_sealed_can_be_opened_and_not_read(settings):
@@ -33,11 +33,11 @@ def test_a_missing_key_is_named_with_what_to_do(settings):
     settings.FIELD_KEYS = [OLD]
     sealed = sealing.seal("kept")
     settings.FIELD_KEYS = [NEW]
-    with pytest.raises(sealing.Unsealable, match=r"FIELD_KEYS\. Add the key that sealed it"):
+    with pytest.raises(sealing.UnsealError, match=r"FIELD_KEYS\. Add the key that sealed it"):
         sealing.unseal(sealed)
 
 
-@pytest.mark.parametrize(("keys", "said"), [([], "FIELD_KEYS is empty"), (["not-a-key"], "no Fernet key")])
+@pytest.mark.parametrize(("keys", "said"), [([], "FIELD_KEYS is empty"), (["not-a-key"], "not a Fernet key")])
 def test_without_a_usable_key_nothing_is_sealed(settings, keys, said):
     settings.FIELD_KEYS = keys
     with pytest.raises(ImproperlyConfigured, match=said) as caught:
@@ -53,7 +53,7 @@ def test_rotation_re_seals_every_sealed_column(settings):
     OAuthToken.objects.create(integration=target, sealed=sealing.seal({"token": "t"}))
     Integration.objects.create(name="nothing sealed", kind="webhook")
     settings.FIELD_KEYS = [NEW, OLD]
-    assert sealing.rotate() == 3
+    assert sealing.rotate_keys() == 3
     settings.FIELD_KEYS = [NEW]
     target.refresh_from_db()
     assert sealing.unseal(target.sealed) == {"a": "1"}
@@ -62,9 +62,33 @@ def test_rotation_re_seals_every_sealed_column(settings):
 
 
 @pytest.mark.django_db
-def test_rotation_names_the_row_that_no_key_opens(settings):
+def test_rotation_names_what_no_key_opens_and_seals_the_rest(settings):
     settings.FIELD_KEYS = [OLD]
-    target = Integration.objects.create(name="a", kind="webhook", sealed=sealing.seal({"a": "1"}))
+    Integration.objects.create(name="soar", kind="webhook", sealed=sealing.seal({"a": "1"}))
+    settings.FIELD_KEYS = [SECOND]
+    kept = Integration.objects.create(name="siem", kind="webhook", sealed=sealing.seal({"a": "2"}))
+    settings.FIELD_KEYS = [NEW, SECOND]
+    with pytest.raises(
+        sealing.UnsealError, match=r"1 secrets are sealed .* but integration soar cannot be opened"
+    ):
+        sealing.rotate_keys()
     settings.FIELD_KEYS = [NEW]
-    with pytest.raises(sealing.Unsealable, match=f"integration {target.pk} cannot be opened"):
-        sealing.rotate()
+    kept.refresh_from_db()
+    assert sealing.unseal(kept.sealed) == {"a": "2"}
+
+
+@pytest.mark.django_db
+def test_rotation_leaves_a_secret_that_is_saved_meanwhile(settings, monkeypatch):
+    settings.FIELD_KEYS = [OLD]
+    target = Integration.objects.create(name="a", kind="webhook", sealed=sealing.seal({"a": "before"}))
+    settings.FIELD_KEYS = [NEW, OLD]
+    rotate = MultiFernet.rotate
+
+    def rotate_while_somebody_saves(fernet, sealed, *rest):
+        Integration.objects.filter(pk=target.pk).update(sealed=sealing.seal({"a": "newer"}))
+        return rotate(fernet, sealed, *rest)
+
+    monkeypatch.setattr(MultiFernet, "rotate", rotate_while_somebody_saves)
+    assert sealing.rotate_keys() == 0
+    target.refresh_from_db()
+    assert sealing.unseal(target.sealed) == {"a": "newer"}

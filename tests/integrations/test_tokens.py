@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from integrations import services, tokens
+from integrations import services
+from integrations.auth import tokens
 from integrations.models import OAuthToken
-from integrations.outcomes import Result
-from integrations.sealing import seal
-from tests.integrations import oauth_server
+from integrations.transport.results import Result
+from tests.integrations import oauth_server, sending
 from tests.receiver import Behaviour
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,7 +108,7 @@ def test_the_oauth_parameters_go_with_the_token_request_and_nowhere_else(receive
             "body": {"audience": "siem", "code": {"value": "body-secret", "secret": True}},
         },
     )
-    services.probe(integration, {"id": "1", "detail": {}})
+    sending.probe(integration, {"id": "1", "detail": {}})
     (request,) = receiver.of("/token")
     assert (request.header("X-Realm"), request.header("X-Key")) == ("prod", "header-secret")
     assert request.query == {"tenant": "acme", "verbose": "true"}
@@ -152,7 +152,7 @@ def test_a_server_that_is_not_ours_issues_the_token(receiver, authorization_serv
         ),
     }
     integration = services.save_integration(name="real", kind="webhook", document=document).integration
-    outcome = services.probe(integration, {"id": "1", "detail": {}})
+    outcome = sending.probe(integration, {"id": "1", "detail": {}})
     assert outcome.result == Result.DELIVERED
     assert "valid for 600 s" in outcome.token_step
     token, scope = authorization_server.issued()[-1]
@@ -164,7 +164,7 @@ def test_a_server_that_is_not_ours_issues_the_token(receiver, authorization_serv
 def test_a_server_that_is_not_ours_refuses_a_wrong_secret(receiver, authorization_server):
     document = {"url": receiver.url(), "authorization": oauth(authorization_server.token_url)}
     integration = services.save_integration(name="real", kind="webhook", document=document).integration
-    outcome = services.probe(integration, {"id": "1", "detail": {}})
+    outcome = sending.probe(integration, {"id": "1", "detail": {}})
     assert outcome.result == Result.RETRYABLE
     assert "it answered 401: invalid_client" in outcome.reason
     assert not receiver.requests, "no token, no send"
@@ -187,14 +187,12 @@ JSON = [("Content-Type", "application/json")]
         (Behaviour(body=b"[]", headers=JSON), "not a JSON object."),
         (Behaviour(body=b'"token"', headers=[("Content-Type", "text/plain")]), "200 with text/plain, not a JSON object."),
         (Behaviour(body=b'{"access_token": ', headers=JSON), "JSON that cannot be read"),
-        (Behaviour(body=b'{"access_token":5,"token_type":"Bearer"}'), "its access_token is no text but int."),
-        (Behaviour(body=b'{"access_token":null}'), "its access_token is no text but NoneType."),
-        (Behaviour(body=b'{"access_token":""}'), "its access_token is no text"),
-        (Behaviour(body=b'{"access_token":"a\\r\\nX: y"}'), "its access_token holds characters that no header may hold."),
+        (Behaviour(body=b'{"access_token":5,"token_type":"Bearer"}'), "its access_token is not a text but int."),
+        (Behaviour(body=b'{"access_token":null}'), "its access_token is not a text but NoneType."),
+        (Behaviour(body=b'{"access_token":""}'), "its access_token is not a text"),
+        (Behaviour(body=b'{"access_token":"a\\r\\nX: y"}'), "its access_token contains characters that a header must not contain."),
         (Behaviour(body=b'{"access_token":"a","token_type":"mac"}'), "its token_type is “mac”; only Bearer can be sent."),
         (Behaviour(body=b'{"access_token":"a","token_type":7}'), "its token_type is “7”"),
-        (Behaviour(body=b'{"access_token":"a","expires_in":"soon"}'), "expires_in that is no number"),
-        (Behaviour(body=b'{"access_token":"a","expires_in":[1]}'), "expires_in that is no number"),
         (
             Behaviour(body=b'{"error":"invalid_scope","error_description":"no such scope"}', headers=JSON),
             "it answered 200 with the error invalid_scope: no such scope.",
@@ -222,11 +220,12 @@ def test_a_bad_answer_of_the_endpoint_is_named_and_nothing_is_sent(receiver, beh
         "timeouts": {"answer": 0.3},
     }
     integration = services.save_integration(name="siem", kind="webhook", document=document).integration
-    outcome = services.probe(integration, {"id": "1", "detail": {}})
+    outcome = sending.probe(integration, {"id": "1", "detail": {}})
     assert outcome.result == Result.RETRYABLE
     assert outcome.reason.startswith("No token, nothing sent. Token endpoint: ")
     assert said in outcome.reason
     assert said in outcome.token_step
+    assert outcome.status == (behaviour.status if behaviour.status >= 300 else None)
     assert "client-secret-1" not in repr(outcome)
     assert not receiver.of("/hook")
     assert not OAuthToken.objects.get().sealed
@@ -235,7 +234,7 @@ def test_a_bad_answer_of_the_endpoint_is_named_and_nothing_is_sent(receiver, beh
 @pytest.mark.django_db
 def test_a_busy_endpoint_s_retry_after_is_passed_on(receiver):
     receiver.script("/token", Behaviour(status=429, headers=[("Retry-After", "17")]))
-    outcome = services.probe(saved(receiver), {"id": "1", "detail": {}})
+    outcome = sending.probe(saved(receiver), {"id": "1", "detail": {}})
     assert (outcome.result, outcome.retry_after) == (Result.RETRYABLE, 17)
 
 
@@ -245,9 +244,10 @@ def test_the_endpoint_passes_the_same_address_rule(settings, receiver):
     document = {
         "url": receiver.url("/hook"),
         "authorization": oauth(f"http://127.0.0.2:{receiver.port}/token"),
+        "allow_plain_http": True,
     }
     integration = services.save_integration(name="siem", kind="webhook", document=document).integration
-    outcome = services.probe(integration, {"id": "1", "detail": {}})
+    outcome = sending.probe(integration, {"id": "1", "detail": {}})
     assert outcome.result == Result.PERMANENT
     assert "Token endpoint: 127.0.0.2 must not be called" in outcome.reason
 
@@ -258,18 +258,6 @@ def test_a_form_encoded_answer_of_an_old_server_is_understood(receiver):
     assert tokens.token_of(target(receiver))[0].text == "old-style"
 
 
-@pytest.mark.parametrize(
-    ("given", "seconds"),
-    [({}, 3600), ({"expires_in": None}, 3600), ({"expires_in": "120"}, 120), ({"expires_in": 59.9}, 59),
-     ({"expires_in": -5}, 0), ({"expires_in": 10**12}, 30 * 24 * 3600)],
-)  # fmt: skip
-def test_the_lifetime_is_read_or_an_hour(given, seconds):
-    assert tokens.parse(200, "application/json", json.dumps({"access_token": "t", **given}).encode()) == (
-        "t",
-        seconds,
-    )
-
-
 # --- one token for all ----------------------------------------------------------------------------------------
 
 
@@ -278,9 +266,9 @@ def test_a_token_is_fetched_once_and_kept_sealed(receiver):
     receiver.script("/token", numbered())
     integration = saved(receiver)
     for _ in range(3):
-        services.probe(integration, {"id": "1", "detail": {}})
-    tokens.forget()
-    services.probe(integration, {"id": "1", "detail": {}})
+        sending.probe(integration, {"id": "1", "detail": {}})
+    tokens.forget_tokens()
+    sending.probe(integration, {"id": "1", "detail": {}})
     assert len(receiver.of("/token")) == 1
     assert "token-1" not in OAuthToken.objects.get().sealed
 
@@ -308,8 +296,34 @@ def test_a_renewal_that_fails_leaves_the_old_token_in_use_while_it_holds(receive
     assert token.text == "old-token"
     assert "Renewal failed, the old token still holds: Token endpoint: it answered 503." in step
     monkeypatch.setattr(tokens.timezone, "now", lambda: now + timedelta(seconds=3601))
-    with pytest.raises(tokens.NoToken):
+    with pytest.raises(tokens.TokenError):
         tokens.token_of(aim)
+
+
+@pytest.mark.django_db
+def test_a_renewal_that_fails_never_offers_the_token_that_was_refused(receiver):
+    """Its lifetime has not ended, but the receiver does not take it."""
+    receiver.script("/token", [granted("refused"), Behaviour(status=503)])
+    aim = target(receiver)
+    refused = tokens.token_of(aim)[0]
+    assert refused.expires_at > timezone.now()
+    with pytest.raises(tokens.TokenError, match="it answered 503"):
+        tokens.token_of(aim, refused=refused)
+
+
+@pytest.mark.django_db
+def test_a_renewal_that_fails_offers_the_token_that_another_worker_fetched_after_the_refused_one(
+    receiver, monkeypatch
+):
+    """Two workers: one holds a refused token of the first generation, the other has renewed it, long ago."""
+    receiver.script("/token", [granted("first"), granted("second"), Behaviour(status=503)])
+    aim = target(receiver)
+    refused = tokens.token_of(aim)[0]
+    tokens.token_of(aim, refused=refused)
+    tokens.forget_tokens()
+    later = timezone.now() + timedelta(seconds=3550)
+    monkeypatch.setattr(tokens.timezone, "now", lambda: later)
+    assert tokens.token_of(aim, refused=refused)[0].text == "second"
 
 
 @pytest.mark.django_db
@@ -337,22 +351,15 @@ def test_a_claim_whose_holder_died_is_taken_over(receiver):
 @pytest.mark.django_db
 def test_a_worker_waits_for_the_one_that_asks_and_takes_its_token(receiver, monkeypatch):
     aim = target(receiver)
-    until = timezone.now() + timedelta(seconds=10)
-    OAuthToken.objects.create(integration_id=aim.id, claim="another's", claimed_until=until)
-
-    def meanwhile(_: float) -> None:
-        OAuthToken.objects.update(
-            claim="",
-            claimed_until=None,
-            generation=1,
-            fingerprint=tokens._fingerprint(aim),
-            sealed=seal({"token": "from-another", "fetched_at": timezone.now().isoformat()}),
-            expires_at=timezone.now() + timedelta(hours=1),
-        )
-
-    monkeypatch.setattr(tokens.time, "sleep", meanwhile)
+    receiver.script("/token", granted("from-another"))
+    tokens.token_of(aim)
+    tokens.forget_tokens()
+    fetched = OAuthToken.objects.values().get()
+    claimed = {"claim": "another's", "claimed_until": timezone.now() + timedelta(seconds=10), "sealed": ""}
+    OAuthToken.objects.update(**claimed, expires_at=None, generation=0)
+    monkeypatch.setattr(tokens.time, "sleep", lambda _: OAuthToken.objects.update(**fetched))
     assert tokens.token_of(aim)[0].text == "from-another"
-    assert not receiver.requests
+    assert len(receiver.requests) == 1
 
 
 @pytest.mark.django_db
@@ -363,7 +370,7 @@ def test_a_worker_that_waits_in_vain_holds_it_against_nobody(receiver, monkeypat
     clock = iter(range(0, 10_000, 20))
     monkeypatch.setattr(tokens.time, "monotonic", lambda: next(clock))
     monkeypatch.setattr(tokens.time, "sleep", lambda _: None)
-    with pytest.raises(tokens.NoToken, match="Another worker is still asking") as caught:
+    with pytest.raises(tokens.TokenError, match="Another worker is still asking") as caught:
         tokens.token_of(aim)
     assert caught.value.result == Result.OURS
 
@@ -374,7 +381,7 @@ def test_an_error_of_our_own_frees_the_claim(receiver, monkeypatch):
         raise RuntimeError("a bug")
 
     aim = target(receiver)
-    monkeypatch.setattr(tokens, "fetch", broken)
+    monkeypatch.setattr(tokens, "fetch_token", broken)
     with pytest.raises(RuntimeError):
         tokens.token_of(aim)
     assert OAuthToken.objects.get().claimed_until is None
@@ -397,7 +404,7 @@ def test_twenty_threads_share_one_failure(receiver):
 
     def ask(_: int) -> str:
         barrier.wait()
-        with pytest.raises(tokens.NoToken) as caught:
+        with pytest.raises(tokens.TokenError) as caught:
             tokens.token_of(aim)
         return str(caught.value)
 
@@ -410,7 +417,8 @@ WORKER = """
 import django, sys, threading
 django.setup()
 from django.db import connection
-from integrations import services, tokens
+from integrations import services
+from integrations.auth import tokens
 from integrations.models import Integration
 target = services.target_of(Integration.objects.get())
 print("ready", flush=True)
@@ -436,7 +444,7 @@ def test_two_processes_fetch_one_token_and_their_threads_leave_no_connection_ope
     environment.pop("TEST_DATABASE_URL", None)
     setup = (
         "import django; django.setup()\n"
-        "from django.core.management import call_command; call_command('migrate', 'integrations', verbosity=0)\n"
+        "from django.core.management import call_command; [call_command('migrate', app, verbosity=0) for app in ('audit', 'integrations')]\n"
         "from integrations import services\n"
         f"services.save_integration(name='siem', kind='webhook', document={{'url': {receiver.url()!r}, "
         f"'authorization': {oauth(receiver.url('/token'))!r}}})"
@@ -469,17 +477,51 @@ def _environment():
     return {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
 
 
-# --- 401 and 407 ------------------------------------------------------------------------------------------------
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("changes", "answer", "is_hinted"),
+    [
+        ({"client_secret": "p+ss/w0rd="}, Behaviour(status=401, body=b'{"error":"invalid_client"}'), True),
+        ({"client_id": "my app"}, Behaviour(status=400, body=b'{"error":"invalid_client"}'), True),
+        ({"client_secret": "p+ss/w0rd="}, Behaviour(status=401), True),
+        ({"client_secret": "p+ss/w0rd="}, Behaviour(status=400, body=b'{"error":"invalid_scope"}'), False),
+        ({}, Behaviour(status=401, body=b'{"error":"invalid_client"}'), False),
+        (
+            {"client_secret": "p+ss/w0rd=", "client_authentication": "body"},
+            Behaviour(status=401, body=b'{"error":"invalid_client"}'),
+            False,
+        ),
+    ],
+)
+def test_a_refused_client_whose_secret_basic_encodes_is_hinted_to_the_form(
+    receiver, changes, answer, is_hinted
+):
+    """RFC 6749 §2.3.1 encodes id and secret; many servers do not decode them."""
+    receiver.script("/token", answer)
+    integration = saved(receiver, **{"client_authentication": "basic", **changes})
+    outcome = sending.probe(integration, {"id": "1", "detail": {}})
+    assert ("send the client in the form body" in outcome.reason) == is_hinted
+    assert outcome.status == answer.status
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("status", [401, 407])
+def test_a_lifetime_that_cannot_be_read_is_said(receiver):
+    receiver.script("/token", granted(lifetime="soon"))
+    step = tokens.token_of(target(receiver))[1]
+    assert "without a usable expires_in; it is renewed after 3600 s" in step
+
+
+# --- 401, 403 and 407 ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("status", [401, 403, 407])
 def test_a_refused_token_is_renewed_and_the_event_tried_again_at_once(receiver, status):
     receiver.script("/token", numbered())
     receiver.script("/hook", [Behaviour(), Behaviour(status=status), Behaviour(body=b"fine")])
     integration = saved(receiver)
-    services.probe(integration, {"id": "1", "detail": {}})
-    outcome = services.probe(integration, {"id": "2", "detail": {}})
+    sending.probe(integration, {"id": "1", "detail": {}})
+    outcome = sending.probe(integration, {"id": "2", "detail": {}})
     assert (outcome.result, outcome.body) == (Result.DELIVERED, "fine")
     assert f"The receiver answered {status}; New token" in outcome.token_step
     _, second, third = receiver.of("/hook")
@@ -495,21 +537,69 @@ def test_a_refused_token_is_renewed_and_the_event_tried_again_at_once(receiver, 
 def test_a_token_refused_twice_is_a_dead_letter_after_one_renewal(receiver):
     receiver.script("/token", numbered())
     receiver.script("/hook", Behaviour(status=401, body=b"who are you with token-2?"))
-    outcome = services.probe(saved(receiver), {"id": "1", "detail": {}})
+    outcome = sending.probe(saved(receiver), {"id": "1", "detail": {}})
     assert (outcome.result, outcome.status) == (Result.PERMANENT, 401)
     assert outcome.body == "who are you with •••?"
     assert (len(receiver.of("/token")), len(receiver.of("/hook"))) == (2, 2)
 
 
 @pytest.mark.django_db
+def test_a_new_token_that_meets_403_lacks_a_permission_and_is_not_renewed(receiver):
+    receiver.script("/token", numbered())
+    receiver.script("/hook", Behaviour(status=403))
+    outcome = sending.probe(saved(receiver), {"id": "1", "detail": {}})
+    assert (outcome.result, outcome.status) == (Result.PERMANENT, 403)
+    assert (len(receiver.of("/token")), len(receiver.of("/hook"))) == (1, 1)
+
+
+@pytest.mark.django_db
+def test_a_missing_permission_does_not_cost_a_token_for_each_event(receiver):
+    receiver.script("/token", numbered())
+    integration = saved(receiver)
+    sending.probe(integration, {"id": "0", "detail": {}})
+    receiver.script("/hook", Behaviour(status=403))
+    for number in range(1, 6):
+        sending.probe(integration, {"id": str(number), "detail": {}})
+    assert len(receiver.of("/token")) == 2, "the first and one renewal"
+    assert len(receiver.of("/hook")) == 1 + 2 + 4
+
+
+@pytest.mark.django_db
+def test_no_event_is_lost_when_a_token_is_revoked(receiver):
+    """Sixty events, and the receiver forgets the token twice."""
+    receiver.script("/token", numbered())
+    valid = {"Bearer token-1"}
+
+    def hook(request):
+        return Behaviour(status=200 if request.header("Authorization") in valid else 403)
+
+    receiver.script("/hook", hook)
+    integration = saved(receiver)
+    outcomes = []
+    for number in range(60):
+        if number in (20, 40):
+            valid.clear()
+            valid.add(f"Bearer token-{2 if number == 20 else 3}")
+        outcomes.append(sending.probe(integration, {"id": str(number), "detail": {}}).result)
+    assert set(outcomes) == {Result.DELIVERED}
+    assert len(receiver.of("/token")) == 3
+
+
+@pytest.mark.django_db
 def test_a_token_that_another_worker_has_renewed_is_used_without_asking(receiver):
     receiver.script("/token", numbered())
     aim = target(receiver)
-    first = tokens.token_of(aim)[0]
-    second = tokens.token_of(aim, refused=first)[0]
-    with tokens._lock:
-        tokens._cache[aim.id] = first  # as another process still holds it
-    assert tokens.token_of(aim, refused=first)[0] == second
+    tokens.token_of(aim)
+    first = OAuthToken.objects.values().get()
+    refused = tokens.token_of(aim)[0]
+    second = tokens.token_of(aim, refused=refused)[0]
+    renewed = OAuthToken.objects.values().get()
+    # This process holds the first token; the row is what another one has made of it.
+    tokens.forget_tokens()
+    OAuthToken.objects.update(**first)
+    assert tokens.token_of(aim)[0] == refused
+    OAuthToken.objects.update(**renewed)
+    assert tokens.token_of(aim, refused=refused)[0] == second
     assert len(receiver.of("/token")) == 2
 
 
@@ -521,7 +611,7 @@ def test_a_401_without_oauth_is_tried_once(receiver):
         "authorization": {"type": "basic", "username": "u", "password": "p"},
     }
     integration = services.save_integration(name="b", kind="webhook", document=document).integration
-    assert services.probe(integration, {"id": "1", "detail": {}}).result == Result.PERMANENT
+    assert sending.probe(integration, {"id": "1", "detail": {}}).result == Result.PERMANENT
     assert len(receiver.requests) == 1
 
 

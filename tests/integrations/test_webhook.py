@@ -1,6 +1,7 @@
 """The webhook: the request to the letter of the contract, and every limit of its document."""
 
 import base64
+import copy
 import hashlib
 import json
 import time
@@ -10,9 +11,10 @@ import pytest
 from standardwebhooks import Webhook
 
 from integrations import services
-from integrations.outcomes import Result
-from integrations.targets import get
-from integrations.targets.base import InvalidDocument, Outgoing
+from integrations.target_data import AttemptRequest, InvalidDocument
+from integrations.targets import kind_of
+from integrations.transport.results import Result
+from tests.integrations import sending
 from tests.receiver import Behaviour
 
 EVENT = json.loads((Path(__file__).parent / "golden" / "event.json").read_text())
@@ -24,7 +26,7 @@ OAUTH = {
     "client_id": "abc",
     "client_secret": "secret-1",
 }
-WEBHOOK = get("webhook")
+WEBHOOK = kind_of("webhook")
 
 
 def document(**changes):
@@ -44,7 +46,7 @@ def deliver(receiver, at=None, **changes):
     saved = services.save_integration(name="hook", kind="webhook", document=document(**changes))
     target = services.target_of(saved.integration)
     rendered = WEBHOOK.render(EVENT, target)
-    outgoing = Outgoing(EVENT["id"], rendered.body, rendered.content_type, at or 1_772_344_805)
+    outgoing = AttemptRequest(EVENT["id"], rendered.body, rendered.content_type, at or 1_772_344_805)
     outcome = WEBHOOK.send(outgoing, target)
     return outcome, saved, receiver.requests[-1] if receiver.requests else None
 
@@ -72,10 +74,50 @@ def test_the_signature_is_verified_by_the_reference_library(receiver):
     _, saved, request = deliver(receiver, at=int(time.time()))
     Webhook(saved.signing_secret).verify(request.body, dict(request.headers))
     new = services.rotate_signing_secret(saved.integration)
-    services.probe(saved.integration, EVENT)
+    sending.probe(saved.integration, EVENT)
     request = receiver.requests[-1]
     for secret in (saved.signing_secret, new):
         Webhook(secret).verify(request.body, dict(request.headers))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 200 OK\r\nX-Frame-Options : SAMEORIGIN\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nno header\r\nContent-Length: 2, 2\r\n\r\nok",
+        b"HTTP/1.1 202 Accepted\r\nContent-Length: 9, 2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nok",
+        b"HTTP/1.1 204 No Content\r\n" + b"X-A: b\r\n" * 120 + b"\r\n",
+    ],
+)
+def test_what_was_answered_2xx_is_delivered_however_odd_the_answer(receiver, raw):
+    receiver.script("/hook", Behaviour(raw=raw))
+    outcome, _, _ = deliver(receiver)
+    assert outcome.result == Result.DELIVERED
+    assert 200 <= outcome.status < 300
+    assert ("It is not sent again." in outcome.reason) == (b": 9, 2" in raw or b"500" in raw)
+
+
+@pytest.mark.django_db
+def test_a_url_that_its_parameters_make_too_long_is_refused_when_saved():
+    url = "https://hook.example.com/" + "a" * 2015
+    assert not errors_of(url=url)
+    assert not errors_of(url=url, parameters={"query": {"n": 1}})
+    for value in ("acme-production", {"value": "acme-production", "secret": True}):
+        errors = errors_of(url=url, parameters={"query": {"t": value}})
+        assert "together they may have 2,048 characters" in errors["url"]
+        assert "acme" not in str(errors)
+    endpoint = "https://id.example.com/" + "a" * 2000
+    long = {"query": {"audience": "x" * 30}}
+    assert not errors_of(authorization=OAUTH | {"endpoint": endpoint})
+    assert errors_of(authorization=OAUTH | {"endpoint": endpoint, "parameters": long}).keys() == {
+        "authorization.endpoint"
+    }
+    # With GET the whole form goes in the query string.
+    assert errors_of(authorization=OAUTH | {"endpoint": endpoint, "method": "GET"}).keys() == {
+        "authorization.endpoint"
+    }
 
 
 @pytest.mark.django_db
@@ -83,7 +125,9 @@ def test_a_retry_has_the_same_id_and_bytes_and_a_signature_of_its_own_time(recei
     receiver.script("/hook", [Behaviour(status=500), Behaviour()])
     _, saved, first = deliver(receiver, at=1_000_000_000)
     target = services.target_of(saved.integration)
-    WEBHOOK.send(Outgoing(EVENT["id"], first.body, "application/json; charset=utf-8", 1_000_000_060), target)
+    WEBHOOK.send(
+        AttemptRequest(EVENT["id"], first.body, "application/json; charset=utf-8", 1_000_000_060), target
+    )
     second = receiver.requests[-1]
     assert hashlib.sha256(first.body).digest() == hashlib.sha256(second.body).digest()
     assert first.header("webhook-id") == second.header("webhook-id")
@@ -161,7 +205,7 @@ def test_what_the_receiver_echoes_of_basic_is_blotted_out(receiver):
 @pytest.mark.django_db
 def test_an_address_that_is_not_allowed_is_permanent_and_says_what_to_set(receiver, settings):
     settings.ALLOWED_NETWORKS = []
-    outcome, _, _ = deliver(receiver)
+    outcome, _, _ = deliver(receiver, allow_plain_http=True)
     assert outcome.result == Result.PERMANENT
     assert "ALLOWED_NETWORKS" in outcome.reason
     assert receiver.connections == 0
@@ -211,7 +255,8 @@ LONG = "x" * 513
         ("url", {"url": "https://x.example/" + "a" * 2040}),
         ("method", {"method": "GET"}),
         ("method", {"method": ["POST"]}),
-        ("authorization.type", {"authorization": {"type": "none"}}),
+        ("authorization.type", {"authorization": {"type": "digest"}}),
+        ("authorization.password", {"authorization": {"type": "none", "password": "x"}}),
         ("authorization", {"authorization": "basic"}),
         ("authorization.username", {"authorization": BASIC | {"username": ""}}),
         ("authorization.username", {"authorization": BASIC | {"username": "a:b"}}),
@@ -294,8 +339,9 @@ def test_a_key_of_the_envelope_is_no_body_parameter(key):
 
 def test_what_is_just_within_the_limits_is_taken():
     full = "x" * 512
+    assert not errors_of(url="https://hook.example.com/" + "a" * (2048 - 25))
     assert not errors_of(
-        url="https://hook.example.com/" + "a" * (2048 - 25),
+        url="https://hook.example.com/" + "a" * (2048 - 25 - 2 * 513),
         authorization={"type": "basic", "username": full, "password": full},
         parameters={
             "header": {f"X-{n}": full for n in range(100)},
@@ -321,28 +367,35 @@ def test_the_largest_event_with_the_largest_secrets_stays_under_the_contract_s_c
     assert WEBHOOK.max_bytes + added <= 256 * 1024
 
 
-def test_the_query_of_a_url_is_not_described():
+def test_of_a_url_its_host_alone_is_described():
     described = dict(WEBHOOK.describe(WEBHOOK.clean(document(url="https://h.example/in?sig=abc")).settings))
-    assert described["URL"] == "https://h.example/in?•••"
+    assert described["URL"] == "https://h.example/…"
     assert described["Password"] == "•••"
 
 
-# --- stored secrets stay with the host they were given for ------------------------------------------------
+# --- stored secrets stay with the address and the authority they were given for ------------------------------------------------
 
 
 def without_secrets(authorization):
     return {k: v for k, v in authorization.items() if k not in ("password", "value", "client_secret")}
 
 
-def test_a_stored_secret_is_kept_while_the_url_stays_on_its_host():
+@pytest.mark.parametrize("url", ["https://hook.example.com/in", "https://HOOK.example.com:443/in"])
+def test_a_stored_secret_is_kept_while_the_url_stays(url):
     stored = WEBHOOK.clean(document())
-    moved = document(url="https://hook.example.com/another", authorization=without_secrets(BASIC))
-    assert WEBHOOK.clean(moved, stored).secrets == stored.secrets
+    same = document(url=url, method="PUT", authorization=without_secrets(BASIC))
+    assert WEBHOOK.clean(same, stored).secrets == stored.secrets
 
 
 @pytest.mark.parametrize(
     "url",
-    ["https://evil.example.org/in", "http://hook.example.com/in", "https://hook.example.com:8443/in"],
+    [
+        "https://evil.example.org/in",
+        "http://hook.example.com/in",
+        "https://hook.example.com:8443/in",
+        "https://hook.example.com/another",
+        "https://hook.example.com/in?tenant=2",
+    ],
 )
 @pytest.mark.parametrize(
     ("authorization", "path"),
@@ -352,7 +405,7 @@ def test_a_stored_secret_is_kept_while_the_url_stays_on_its_host():
         (OAUTH, "authorization.client_secret"),
     ],
 )
-def test_a_stored_secret_is_not_sent_to_another_host(url, authorization, path):
+def test_a_stored_secret_is_not_sent_to_another_address(url, authorization, path):
     hidden = {"header": {"X-Key": {"value": "hidden-1", "secret": True}}}
     stored = WEBHOOK.clean(document(authorization=authorization, parameters=hidden))
     blank = {"header": {"X-Key": {"secret": True}}}
@@ -369,3 +422,42 @@ def test_a_client_secret_is_not_sent_to_another_token_endpoint():
     with pytest.raises(InvalidDocument) as caught:
         WEBHOOK.clean(document(authorization=moved), stored)
     assert set(caught.value.errors) == {"authorization.client_secret"}
+
+
+@pytest.mark.parametrize("edited", ["url", "endpoint"])
+def test_a_stored_secret_does_not_follow_an_edit_to_http(edited):
+    """On the same host and port: only the scheme tells that the secret would travel in clear."""
+    authorization = {
+        "type": "oauth",
+        "endpoint": "https://127.0.0.1:8443/token",
+        "client_id": "a",
+        "client_secret": "secret",
+    }
+    first = WEBHOOK.clean({"url": "https://127.0.0.1:8443/hook", "authorization": authorization})
+    again = copy.deepcopy(first.settings)
+    part = again if edited == "url" else again["authorization"]
+    part[edited] = part[edited].replace("https:", "http:")
+    with pytest.raises(InvalidDocument) as caught:
+        WEBHOOK.clean(again, first)
+    assert "Enter it again" in caught.value.errors["authorization.client_secret"]
+
+
+@pytest.mark.django_db
+def test_without_authorization_nothing_is_sent_but_the_signature(receiver, monkeypatch, tmp_path):
+    """For receivers whose URL is the secret; a .netrc of the machine must not fill the gap."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login ann password hidden\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    outcome, saved, request = deliver(receiver, authorization={"type": "none"})
+    assert outcome.result == Result.DELIVERED
+    assert request.header("Authorization") is None
+    assert request.header("webhook-signature")
+    assert "/hook" not in str(saved.integration.settings), "the path is the secret, and sealed"
+    described = dict(WEBHOOK.describe(saved.integration.settings))
+    assert described["Authorization"] == "None"
+
+
+def test_without_authorization_a_header_of_that_name_may_be_a_parameter():
+    header = {"header": {"Authorization": {"value": "Splunk abc", "secret": True}}}
+    assert not errors_of(authorization={"type": "none"}, parameters=header)
+    assert errors_of(parameters=header).keys() == {"parameters.header.Authorization"}

@@ -8,11 +8,13 @@ from django.utils import timezone
 
 from checks.models import Account, Check, Finding, Run, Source, User
 from checks.services import sync_catalogue
-from integrations import http
 from integrations.models import Integration
 from integrations.services import save_integration
-from notifications import bell, digests, planning, services
+from integrations.transport import http
+from notifications import services
+from notifications.delivery import task_requests
 from notifications.models import Delivery, Event
+from notifications.planning import check_events, digests
 from tests.receiver import Receiver
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -28,11 +30,11 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def bells(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+def queued_tasks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """What was asked of the queue; nothing is enqueued, tests call the tasks themselves."""
-    rung: list[tuple[str, ...]] = []
-    monkeypatch.setattr(bell, "async_task", lambda task, *args: rung.append((task, *args)))
-    return rung
+    requested: list[tuple[str, ...]] = []
+    monkeypatch.setattr(task_requests, "async_task", lambda task, *args: requested.append((task, *args)))
+    return requested
 
 
 @pytest.fixture
@@ -143,7 +145,7 @@ def world(checks, failing_user, monkeypatch):
                     resolved_at=moment, resolved_run=run, resolution="cured"
                 )
             for check in checks.values():
-                planning.plan(run, check)
+                check_events.plan(run, check)
             Run.objects.filter(pk=run.pk).update(state="succeeded")
             return self.sweep(moment) if sweep else 0
 

@@ -1,13 +1,14 @@
-"""From a run to the receiver: who is told, what, and how often."""
+"""From a run to the receiver: who is notified, about what, and how often."""
 
 import json
 
 import pytest
 
 from checks.models import Run
-from notifications import dispatch, services
+from notifications import services
+from notifications.delivery import dispatcher
 from notifications.models import Attempt, Delivery, Event
-from notifications.schema import validator
+from notifications.rendering.schema import validator
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -20,14 +21,16 @@ def bodies(receiver, path="/hook"):
     return [json.loads(request.body) for request in receiver.of(path)]
 
 
-def test_a_newly_failing_user_reaches_the_receiver_once(no_mfa, failing_user, webhook, receiver, bells):
+def test_a_newly_failing_user_reaches_the_receiver_once(
+    no_mfa, failing_user, webhook, receiver, queued_tasks
+):
     target = webhook()
     services.subscribe(no_mfa, target)
     failing_user("kim@example.com")
     first = run()
-    dispatch.dispatch(seconds=5)
+    dispatcher.dispatch(seconds=5)
     run()
-    dispatch.dispatch(seconds=5)
+    dispatcher.dispatch(seconds=5)
     (event,) = bodies(receiver)
     validator("FAILED_CHECK").validate(event)
     assert event["detail"]["usersFailing"] == ["kim@example.com"]
@@ -42,14 +45,14 @@ def test_a_newly_failing_user_reaches_the_receiver_once(no_mfa, failing_user, we
     assert bytes(delivery.body) == receiver.requests[0].body
 
 
-def test_without_anybody_to_tell_there_is_no_event(no_mfa, failing_user, bells):
+def test_without_a_subscription_there_is_no_event(no_mfa, failing_user, queued_tasks):
     failing_user("kim@example.com")
     run()
     assert not Event.objects.exists()
-    assert not bells
+    assert not queued_tasks
 
 
-def test_a_run_that_is_not_to_notify_plans_nothing(no_mfa, failing_user, webhook, bells):
+def test_a_run_that_is_not_to_notify_plans_nothing(no_mfa, failing_user, webhook, queued_tasks):
     services.subscribe(no_mfa, webhook())
     failing_user("kim@example.com")
     run(notify=False)
@@ -57,7 +60,7 @@ def test_a_run_that_is_not_to_notify_plans_nothing(no_mfa, failing_user, webhook
 
 
 def test_enabling_a_target_sends_nothing_old_until_a_person_asks(
-    no_mfa, failing_user, webhook, receiver, bells
+    no_mfa, failing_user, webhook, receiver, queued_tasks
 ):
     failing_user("kim@example.com")
     run()
@@ -65,10 +68,10 @@ def test_enabling_a_target_sends_nothing_old_until_a_person_asks(
     services.subscribe(no_mfa, target)
     failing_user("lee@example.com")
     run()
-    dispatch.dispatch(seconds=5)
+    dispatcher.dispatch(seconds=5)
     assert [event["detail"]["usersFailing"] for event in bodies(receiver)] == [["lee@example.com"]]
     services.send_current(no_mfa, target)
-    dispatch.dispatch(seconds=5)
+    dispatcher.dispatch(seconds=5)
     event = bodies(receiver)[-1]
     assert event["detail"]["usersFailing"] == ["kim@example.com", "lee@example.com"]
     assert "runId" not in event["detail"]

@@ -4,29 +4,29 @@ import time
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from notifications import messages
-from notifications.messages import MessageError
+from notifications.rendering import templates
+from notifications.rendering.templates import MessageError
+from tests.examples import examples
 
 
 def error_of(text, audience="list"):
     with pytest.raises(MessageError) as caught:
-        messages.check(text, audience)
+        templates.check(text, audience)
     return caught.value
 
 
 @pytest.mark.parametrize("audience", ["list", "user", "manager"])
 def test_the_defaults_are_sound(audience):
-    assert messages.check(messages.DEFAULTS[audience], audience)
+    assert templates.check(templates.DEFAULTS[audience], audience)
 
 
 @pytest.mark.parametrize("audience", ["list", "user", "manager"])
 def test_every_variable_of_the_list_exists(audience):
-    for variable in messages.VARIABLES:
+    for variable in templates.VARIABLES:
         if audience in variable.audiences:
-            messages.check("{{ NAME }}".replace("NAME", variable.name), audience)
+            templates.check("{{ NAME }}".replace("NAME", variable.name), audience)
 
 
 @pytest.mark.parametrize(
@@ -46,21 +46,21 @@ def test_an_error_says_where(text, line, column):
     assert (error.line, error.column) == (line, column), str(error)
 
 
-def test_an_unknown_variable_is_told_the_known_ones():
+def test_an_unknown_variable_names_the_known_ones():
     assert "check.title" in error_of("{{ check.titel }}").message
 
 
 def test_a_variable_of_another_audience_is_unknown():
     error_of("{{ recipient.email }}", "list")
-    assert messages.check("{{ recipient.email }}", "user") == "kim@example.com"
+    assert templates.check("{{ recipient.email }}", "user") == "kim@example.com"
 
 
 def test_a_detail_that_a_user_lacks_is_empty():
-    assert messages.check("{% for user in users %}[{{ user.details.phone }}]{% endfor %}", "list") == "[]"
+    assert templates.check("{% for user in users %}[{{ user.details.phone }}]{% endfor %}", "list") == "[]"
 
 
 def test_unknown_variables_are_empty_when_a_message_is_sent():
-    assert messages.render(messages.parse("a{{ nope.more }}b"), {}) == "ab"
+    assert templates.render(templates.parse("a{{ nope.more }}b"), {}) == "ab"
 
 
 @pytest.mark.parametrize(
@@ -86,13 +86,13 @@ def test_no_template_takes_long_or_grows_large(bomb):
 
 
 def test_markup_is_passed_on_as_it_is():
-    template = messages.parse("{{ users[0].login }}")
+    template = templates.parse("{{ users[0].login }}")
     data = {"users": [{"login": "<script>{{ 1 | plus: 1 }}</script>"}]}
-    assert messages.render(template, data) == "<script>{{ 1 | plus: 1 }}</script>"
+    assert templates.render(template, data) == "<script>{{ 1 | plus: 1 }}</script>"
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.text(alphabet="{}%|'\" ab.:()[]1,\n-if", max_size=80))
 def test_any_text_renders_or_says_what_is_wrong(text):
     with suppress(MessageError):  # and nothing else
-        messages.check(text, "list")
+        templates.check(text, "list")

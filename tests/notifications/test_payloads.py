@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from jsonschema import ValidationError
 
-from notifications import payloads, schema
-from notifications.payloads import Batch, CheckText, Recipient, Tenant
+from notifications.rendering import payloads, schema
+from notifications.rendering.batch import partition
+from notifications.rendering.payloads import BatchPosition, CheckEvent, CheckText, Item, Recipient, Tenant
 
 TENANT = Tenant("11111111-2222-3333-4444-555555555555")
 CHECK = CheckText(
@@ -26,7 +26,7 @@ CHECK = CheckText(
 DELIVERY = UUID("aaaaaaaa-0000-4000-8000-000000000001")
 EVENT = UUID("bbbbbbbb-0000-4000-8000-000000000002")
 RUN = UUID("cccccccc-0000-4000-8000-000000000003")
-# A time with microseconds, told in a zone of its own: the contract speaks UTC.
+# A time with microseconds in another zone: the contract has UTC.
 PUBLISHED = datetime(2026, 1, 31, 7, 0, 5, 123_999, tzinfo=timezone(timedelta(hours=1)))
 KIM = {
     "login": "kim@example.com",
@@ -34,16 +34,20 @@ KIM = {
         {"key": "providersFailingChecks", "value": '["providerFailingCheck-no-mfa-x__OKTA__1c2d3e4f"]'}
     ],
 }
-COMMON = {"delivery_id": DELIVERY, "event_id": EVENT, "short_id": "1c2d3e4f", "published": PUBLISHED}
+COMMON = {"id": DELIVERY, "short_id": "1c2d3e4f"}
 
 
-def failed_check(**options):
-    given_options = {"users": [KIM], "batch": Batch(1, 1, 1), "run_id": RUN, **options}
-    return payloads.failed_check(TENANT, CHECK, **COMMON, **given_options)
+def event_of(**options):
+    return CheckEvent(EVENT, TENANT, CHECK, PUBLISHED, **options)
+
+
+def failed_check(message=None, **options):
+    event = event_of(**{"run_id": RUN, **options})
+    return payloads.failed_check(event, **COMMON, users=[Item.of(KIM)], part=BatchPosition(), message=message)
 
 
 def test_failed_check_has_every_field_in_the_contracts_order():
-    event = failed_check(message="Hello", reference_url="https://cii.example.com/checks/no-mfa/", test=True)
+    event = failed_check("Hello", link="https://cii.example.com/checks/no-mfa/", is_test=True)
     assert list(event) == [
         "version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail",
     ]  # fmt: skip
@@ -70,10 +74,9 @@ def test_what_is_not_set_is_absent_and_batch_never_is():
 
 def test_direct_message_names_the_failing_user_and_the_recipient():
     event = payloads.direct_message(
-        TENANT,
-        CHECK,
+        event_of(),
         **COMMON,
-        user=KIM,
+        user=Item.of(KIM),
         user_trust_level="UNTRUSTED",
         recipient=Recipient("manager", "boss@example.com", "boss@example.com", "The Boss"),
         message="Hello",
@@ -88,7 +91,7 @@ def test_direct_message_names_the_failing_user_and_the_recipient():
 
 
 def test_webhook_test_speaks_of_no_user():
-    event = payloads.webhook_test(TENANT, **COMMON)
+    event = payloads.webhook_test(event_of(), **COMMON)
     schema.validator("WebhookTest").validate(event)
     assert event["detail"]["title"] == "Webhook connectivity test"
     assert event["detail"]["test"] is True
@@ -126,7 +129,7 @@ def test_each_schema_is_itself_valid_and_has_a_name_of_its_own(detail_type):
     assert len({each["$id"] for each in schema.all().values()}) == len(schema.FILES)
 
 
-def test_an_unknown_detail_type_is_told_the_known_ones():
+def test_an_unknown_detail_type_names_the_known_ones():
     with pytest.raises(KeyError, match="FAILED_CHECK"):
         schema.load("NOPE")
 
@@ -152,7 +155,7 @@ def test_the_worst_open_finding_decides_the_trust_level(severities, level):
     max_bytes=st.integers(1, 2000),
 )
 def test_a_list_is_split_never_cut_and_each_batch_keeps_within_both_limits(sizes, base, max_users, max_bytes):
-    batches = payloads.partition(sizes, base, max_users, max_bytes)
+    batches = partition(sizes, base, max_users, max_bytes)
     assert [index for batch in batches for index in batch] == list(range(len(sizes)))
     for batch in batches:
         assert 1 <= len(batch) <= max_users

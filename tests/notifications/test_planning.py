@@ -9,20 +9,22 @@ from uuid import UUID
 import pytest
 from django.utils import timezone
 
-from checks.models import CheckResult, Finding, Run, User
+from checks.models import Finding, Run, User
 from integrations import services as integrations
-from integrations.targets.webhook import Webhook
-from notifications import lists, planning, services
+from integrations.targets.webhook.kind import Webhook
+from notifications import services
 from notifications.models import Configuration, Delivery, Event, MessageTemplate
-from notifications.moulds import Item
-from notifications.schema import validator
+from notifications.planning import check_events
+from notifications.rendering.batch import ItemFile
+from notifications.rendering.payloads import Item
+from notifications.rendering.schema import validator
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def findings(no_mfa, failing_user):
-    """Makes a run with newly failing users, and nobody told yet."""
+    """Makes a run with newly failing users, before anybody is notified."""
     numbers = count(1)
 
     def make(*users: User | str) -> Run:
@@ -44,16 +46,12 @@ def detail(delivery):
     return body(delivery)["detail"]
 
 
-def result(run, check):
-    return CheckResult(run=run, check_ref=check, severity=check.severity)
-
-
 def test_each_target_gets_its_own_delivery_of_the_one_event(no_mfa, findings, webhook):
     first, second = webhook("soar"), webhook("siem", "/siem")
     services.subscribe(no_mfa, first)
     services.subscribe(no_mfa, second)
     run = findings("kim@example.com", "lee@example.com")
-    assert planning.plan(run, no_mfa, result(run, no_mfa)) == 2
+    assert check_events.plan(run, no_mfa) == 2
     event = Event.objects.get()
     assert event.users == 2
     one, two = Delivery.objects.order_by("integration_id")
@@ -67,12 +65,12 @@ def test_each_target_gets_its_own_delivery_of_the_one_event(no_mfa, findings, we
 def test_login_details_stand_in_the_order_of_users_failing_and_hold_json(no_mfa, findings, webhook):
     services.subscribe(no_mfa, webhook())
     run = findings("zoe@example.com", "abe@example.com", "max")
-    planning.plan(run, no_mfa)
-    told = detail(Delivery.objects.get())
-    assert told["usersFailing"] == ["zoe@example.com", "abe@example.com", "max"]
-    assert [item["login"] for item in told["loginDetails"]] == told["usersFailing"]
+    check_events.plan(run, no_mfa)
+    found = detail(Delivery.objects.get())
+    assert found["usersFailing"] == ["zoe@example.com", "abe@example.com", "max"]
+    assert [item["login"] for item in found["loginDetails"]] == found["usersFailing"]
     tenant = Configuration.load().tenant_id
-    for item in told["loginDetails"]:
+    for item in found["loginDetails"]:
         first = item["details"][0]
         assert first["key"] == "providersFailingChecks"
         (provider,) = json.loads(first["value"])
@@ -83,34 +81,34 @@ def test_login_details_stand_in_the_order_of_users_failing_and_hold_json(no_mfa,
 def test_a_second_plan_of_the_same_run_inserts_nothing(no_mfa, findings, webhook):
     services.subscribe(no_mfa, webhook())
     run = findings("kim@example.com")
-    assert planning.plan(run, no_mfa) == 1
-    assert planning.plan(run, no_mfa) == 0
+    assert check_events.plan(run, no_mfa) == 1
+    assert check_events.plan(run, no_mfa) == 0
     assert Delivery.objects.count() == 1
 
 
-def test_only_the_runs_own_findings_are_told(no_mfa, findings, webhook):
+def test_only_the_runs_own_findings_are_sent(no_mfa, findings, webhook):
     services.subscribe(no_mfa, webhook())
     findings("old@example.com")
     run = findings("new@example.com")
-    planning.plan(run, no_mfa)
+    check_events.plan(run, no_mfa)
     assert detail(Delivery.objects.get())["usersFailing"] == ["new@example.com"]
 
 
 def test_no_new_finding_no_event(no_mfa, findings, webhook):
     services.subscribe(no_mfa, webhook())
     run = findings()
-    assert planning.plan(run, no_mfa) == 0
+    assert check_events.plan(run, no_mfa) == 0
     assert not Event.objects.exists()
 
 
-def test_a_long_list_is_split_by_users_and_nobody_is_cut(no_mfa, findings, webhook):
+def test_a_long_list_is_split_by_users_and_none_is_lost(no_mfa, findings, webhook):
     configuration = Configuration.load()
     configuration.max_users_per_event = 3
     configuration.save()
     services.subscribe(no_mfa, webhook())
     names = [f"user{number}@example.com" for number in range(7)]
     run = findings(*names)
-    planning.plan(run, no_mfa)
+    check_events.plan(run, no_mfa)
     batches = Delivery.objects.order_by("batch")
     assert [detail(each)["batch"] for each in batches] == [
         {"index": index, "count": 3, "totalUsers": 7} for index in (1, 2, 3)
@@ -126,7 +124,7 @@ def test_a_list_is_split_by_its_real_bytes_too(no_mfa, findings, webhook, monkey
     if message:
         MessageTemplate.objects.create(check_ref=no_mfa, kind="webhook", text=message)
     names = [f"user{number}@example.com" for number in range(40)]
-    planning.plan(findings(*names), no_mfa)
+    check_events.plan(findings(*names), no_mfa)
     batches = list(Delivery.objects.order_by("batch"))
     assert all(len(bytes(each.body)) <= 5000 for each in batches)
     assert len(batches) == batches[0].batches > 3
@@ -139,7 +137,7 @@ def test_one_user_who_is_too_large_alone_is_a_dead_letter_with_the_reason(
 ):
     monkeypatch.setattr(Webhook, "max_bytes", 500)
     services.subscribe(no_mfa, webhook())
-    planning.plan(findings("kim@example.com", "lee@example.com"), no_mfa)
+    check_events.plan(findings("kim@example.com", "lee@example.com"), no_mfa)
     assert Delivery.objects.count() == 2
     for delivery in Delivery.objects.all():
         assert delivery.state == "dead"
@@ -150,17 +148,17 @@ def test_a_paused_targets_deliveries_are_planned_and_wait(no_mfa, findings, webh
     target = webhook()
     services.subscribe(no_mfa, target)
     integrations.pause(target)
-    planning.plan(findings("kim@example.com"), no_mfa)
+    check_events.plan(findings("kim@example.com"), no_mfa)
     assert Delivery.objects.get().state == "due"
 
 
 def test_a_disabled_targets_deliveries_are_dead_letters_that_can_be_replayed(
-    no_mfa, findings, webhook, bells
+    no_mfa, findings, webhook, queued_tasks
 ):
     target = webhook()
     services.subscribe(no_mfa, target)
     integrations.disable(target, "Gone.")
-    planning.plan(findings("kim@example.com"), no_mfa)
+    check_events.plan(findings("kim@example.com"), no_mfa)
     delivery = Delivery.objects.get()
     assert (delivery.state, delivery.reason) == ("dead", "The target is disabled. Gone.")
     with pytest.raises(services.ReplayRefused, match="disabled"):
@@ -172,15 +170,15 @@ def test_a_disabled_targets_deliveries_are_dead_letters_that_can_be_replayed(
 
 def test_a_direct_message_goes_out_for_each_finding(no_mfa, findings, failing_user, webhook):
     services.subscribe(no_mfa, webhook(), "user")
-    planning.plan(findings("kim@example.com", "lee@example.com"), no_mfa)
+    check_events.plan(findings("kim@example.com", "lee@example.com"), no_mfa)
     kim, lee = Delivery.objects.order_by("batch")
     for delivery, name in ((kim, "kim@example.com"), (lee, "lee@example.com")):
         validator("DIRECT_MESSAGE").validate(body(delivery))
-        told = detail(delivery)
-        assert told["login"] == name
-        assert told["recipient"]["kind"] == "user"
-        assert told["userTrustLevel"] == "UNTRUSTED"
-        assert name in told["message"]
+        found = detail(delivery)
+        assert found["login"] == name
+        assert found["recipient"]["kind"] == "user"
+        assert found["userTrustLevel"] == "UNTRUSTED"
+        assert name in found["message"]
         assert delivery.recipient.name == name
         assert delivery.finding.user.name == name
 
@@ -189,12 +187,12 @@ def test_a_manager_who_is_unknown_is_a_recorded_skip(no_mfa, findings, failing_u
     boss = failing_user("boss@example.com")
     led = failing_user("led@example.com", manager=boss)
     services.subscribe(no_mfa, webhook(), "manager")
-    planning.plan(findings(led, "alone@example.com"), no_mfa)
-    told, skipped = Delivery.objects.order_by("batch")
-    assert detail(told)["recipient"] == {
+    check_events.plan(findings(led, "alone@example.com"), no_mfa)
+    sent, skipped = Delivery.objects.order_by("batch")
+    assert detail(sent)["recipient"] == {
         "kind": "manager", "login": "boss@example.com", "email": "boss@example.com", "displayName": "Boss",
     }  # fmt: skip
-    assert told.recipient == boss
+    assert sent.recipient == boss
     assert (skipped.state, skipped.body) == ("skipped", None)
     assert skipped.reason == "The manager of alone@example.com is unknown."
     assert skipped.finished_at is not None
@@ -204,7 +202,7 @@ def test_a_customised_message_is_rendered_per_batch(no_mfa, findings, webhook):
     services.subscribe(no_mfa, webhook())
     text = "{{ total }} fail {{ check.title }}: {{ users[0].login }}"
     services.save_message(no_mfa, "webhook", text)
-    planning.plan(findings("kim@example.com"), no_mfa)
+    check_events.plan(findings("kim@example.com"), no_mfa)
     assert detail(Delivery.objects.get())["message"] == "1 fail No MFA Configured: kim@example.com"
 
 
@@ -213,63 +211,77 @@ def test_a_message_that_fails_when_it_is_sent_gives_way_to_the_default_and_that_
 ):
     services.subscribe(no_mfa, webhook())
     MessageTemplate.objects.create(check_ref=no_mfa, kind="webhook", text="{{ 1 | divided_by: 0 }}")
-    planning.plan(findings("kim@example.com"), no_mfa)
+    check_events.plan(findings("kim@example.com"), no_mfa)
     delivery = Delivery.objects.get()
-    assert detail(delivery)["message"].startswith("No MFA Configured (critical): 1 newly failing user.")
+    assert detail(delivery)["message"].startswith(
+        "These users can sign in with a password alone, without a second step."
+    )
     assert "Line 1, column" in delivery.message_error
     assert delivery.state == "due"
 
 
-def test_one_broken_target_keeps_nobody_else_from_being_told(no_mfa, findings, webhook):
+def test_one_broken_target_does_not_stop_the_others(no_mfa, findings, webhook):
     broken, sound = webhook("broken"), webhook("sound", "/sound")
     services.subscribe(no_mfa, broken)
     services.subscribe(no_mfa, sound)
-    broken.sealed = "what no key opens"
+    broken.kind = "a-kind-of-another-version"
     broken.save()
-    planning.plan(findings("kim@example.com"), no_mfa)
+    check_events.plan(findings("kim@example.com"), no_mfa)
     assert Delivery.objects.get(integration=broken).state == "dead"
     assert Delivery.objects.get(integration=sound).state == "due"
 
 
 def test_the_link_is_there_only_where_somebody_said_how_people_reach_the_pages(no_mfa, findings, webhook):
     services.subscribe(no_mfa, webhook())
-    planning.plan(findings("kim@example.com"), no_mfa)
+    check_events.plan(findings("kim@example.com"), no_mfa)
     assert "referenceUrl" not in detail(Delivery.objects.get())
     Configuration.objects.update(base_url="https://cii.example.com/")
     run = findings("lee@example.com")
-    planning.plan(run, no_mfa)
-    told = detail(Delivery.objects.get(event__run=run))
-    assert told["referenceUrl"] == "https://cii.example.com/checks/no-mfa/"
-    assert UUID(told["runId"]) == run.id
+    check_events.plan(run, no_mfa)
+    found = detail(Delivery.objects.get(event__run=run))
+    assert found["referenceUrl"] == "https://cii.example.com/checks/no-mfa/"
+    assert UUID(found["runId"]) == run.id
+
+
+def test_the_link_follows_from_public_url_unless_the_settings_page_says_otherwise(
+    no_mfa, findings, webhook, settings
+):
+    settings.PUBLIC_URL = "https://checks.example.com"
+    services.subscribe(no_mfa, webhook())
+    check_events.plan(findings("kim@example.com"), no_mfa)
+    link = detail(Delivery.objects.get())["referenceUrl"]
+    assert link == "https://checks.example.com/checks/no-mfa/"
 
 
 def test_text_of_any_script_survives(no_mfa, findings, webhook):
     services.subscribe(no_mfa, webhook())
     name = "zoë.\u2028\u202e<b>@example.com"
-    planning.plan(findings(name), no_mfa)
+    check_events.plan(findings(name), no_mfa)
     assert detail(Delivery.objects.get())["usersFailing"] == [name]
 
 
-def test_the_spool_keeps_memory_flat(no_mfa):
+def test_the_users_of_a_list_do_not_stay_in_memory():
+    item = Item.of({"login": "k" * 100, "details": [{"key": "x", "value": '"' + "y" * 400 + '"'}]})
     with SpooledTemporaryFile(max_size=1000) as file:
-        spool = lists.Spool(file)
+        users = ItemFile(file)
         tracemalloc.start()
-        item = {"login": "k" * 100, "details": [{"key": "x", "value": '"' + "y" * 400 + '"'}]}
         for _ in range(20):
-            spool.add([Item.of(item)] * 1000, range(1000))
+            users.add([item] * 1000, range(1000))
+        read = sum(len(batch) for batch in users.batches([range(1000)] * 20))
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        assert spool.offsets[-1] > 10_000_000
+        assert file.tell() > 10_000_000
         assert peak < 2_000_000
-        assert spool.read(range(19_998, 20_000)) == [item, item]
+        assert read == len(users) == 20_000
+        assert next(users.batches([range(2)])) == [item, item]
 
 
 def test_a_target_may_ask_for_one_request_a_user(no_mfa, findings, webhook):
     services.subscribe(no_mfa, webhook(document={"body": {"users_per_request": 1}}))
     services.subscribe(no_mfa, webhook("siem", "/siem"))
-    planning.plan(findings("kim@example.com", "lee@example.com"), no_mfa)
-    told = [detail(each)["usersFailing"] for each in Delivery.objects.order_by("integration_id", "batch")]
-    assert told == [["kim@example.com"], ["lee@example.com"], ["kim@example.com", "lee@example.com"]]
+    check_events.plan(findings("kim@example.com", "lee@example.com"), no_mfa)
+    logins = [detail(each)["usersFailing"] for each in Delivery.objects.order_by("integration_id", "batch")]
+    assert logins == [["kim@example.com"], ["lee@example.com"], ["kim@example.com", "lee@example.com"]]
 
 
 def test_a_targets_own_body_goes_into_its_deliveries_and_one_that_fails_is_a_dead_letter_that_says_why(
@@ -279,8 +291,8 @@ def test_a_targets_own_body_goes_into_its_deliveries_and_one_that_fails_is_a_dea
     bad = '{% if detail.usersFailing contains "kim@example.org" %}oops{% else %}{}{% endif %}'
     services.subscribe(no_mfa, webhook(document={"body": {"template": good}}))
     services.subscribe(no_mfa, webhook("bad", "/bad", document={"body": {"template": bad}}))
-    planning.plan(findings("kim@example.org"), no_mfa)
+    check_events.plan(findings("kim@example.org"), no_mfa)
     sound, broken = Delivery.objects.order_by("integration_id")
     assert body(sound) == {"who": ["kim@example.org"]}
     assert broken.state == "dead"
-    assert broken.reason.startswith("The message could not be made: The template makes no JSON")
+    assert broken.reason.startswith("The message could not be made: The template renders no valid JSON")

@@ -1,4 +1,4 @@
-"""The scheduler as a state machine: whatever happens in whatever order, nothing is lost and nothing is sent twice at once.
+"""The scheduler as a state machine: whatever happens in whatever order, nothing is lost and nothing is result twice at once.
 
 Claims, sends, every kind of answer, workers that die or stall, leases that run out, replays, pauses, breakers and
 clocks that move in any order; the database is real, the clock is ours, the network is the rules' answers.
@@ -14,8 +14,7 @@ from uuid import UUID
 
 import pytest
 from django.test import override_settings
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
+from hypothesis import settings, strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -29,21 +28,23 @@ from checks.models import Check
 from checks.services import sync_catalogue
 from integrations import services as integrations
 from integrations.models import Integration
-from integrations.outcomes import Outcome, Result
-from notifications import dispatch, health, leasing, recording, services
-from notifications.leasing import Claimed
+from integrations.transport.results import AttemptOutcome, Result
+from notifications import services
+from notifications.delivery import breaker, dispatcher, leases, recorder
+from notifications.delivery.leases import ClaimedDelivery
+from notifications.delivery.recorder import AttemptResult
 from notifications.models import Attempt, Delivery, Event
-from notifications.recording import Sent
+from tests.examples import examples
 
 START = datetime(2026, 3, 1, 6, tzinfo=UTC)
 MOST_ATTEMPTS, AT_A_TIME, PER_SECOND = 4, 3, 2
 OUTCOMES = {
-    "delivered": Outcome(Result.DELIVERED, "Delivered.", 200),
-    "busy": Outcome(Result.RETRYABLE, "Answered 429.", 429, retry_after=30),
-    "failed": Outcome(Result.RETRYABLE, "Timed out."),
-    "refused": Outcome(Result.PERMANENT, "Answered 404.", 404),
-    "gone": Outcome(Result.GONE, "Answered 410.", 410),
-    "ours": Outcome(Result.OURS, "An error of our own."),
+    "delivered": AttemptOutcome(Result.DELIVERED, "Delivered.", 200),
+    "busy": AttemptOutcome(Result.RETRYABLE, "Answered 429.", 429, retry_after=30),
+    "failed": AttemptOutcome(Result.RETRYABLE, "Timed out."),
+    "refused": AttemptOutcome(Result.PERMANENT, "Answered 404.", 404),
+    "gone": AttemptOutcome(Result.GONE, "Answered 410.", 410),
+    "ours": AttemptOutcome(Result.OURS, "An error of our own."),
 }
 # Most sends go well or may pass: else every target is soon at an end.
 SOME = [*["delivered", "failed"] * 4, "busy", "busy", "refused", "ours", "gone"]
@@ -57,7 +58,7 @@ FATES = st.lists(
 class Held:
     """A delivery in a worker's hands. ``begun``: the request is on its way."""
 
-    claimed: Claimed
+    claimed: ClaimedDelivery
     lease_until: datetime
     begun: datetime | None = None
 
@@ -78,7 +79,7 @@ class Scheduler(RuleBasedStateMachine):
         self.patches.enter_context(mock.patch("django.utils.timezone.now", side_effect=lambda: self.now))
         self.patches.enter_context(override_settings(BREAKER_FAILURES=2))
         # The same steps must meet the same jitter and ids, or no failure could be shrunk.
-        self.patches.enter_context(mock.patch.object(recording.random, "random", Random(1).random))
+        self.patches.enter_context(mock.patch.object(recorder.random, "random", Random(1).random))
         self.ids = Random(2)
         self.bodies: dict[UUID, bytes] = {}
         self.recorded: Counter[UUID] = Counter()
@@ -137,9 +138,9 @@ class Scheduler(RuleBasedStateMachine):
     def work_slowly(self, in_flight: int) -> None:
         self.work(in_flight, ["fly"] * in_flight)
 
-    def _claim(self, in_flight: int) -> list[Claimed]:
+    def _claim(self, in_flight: int) -> list[ClaimedDelivery]:
         before = {row["id"]: row for row in Integration.objects.values()}
-        claimed = leasing.claim(leasing.queues(), in_flight, self.now)
+        claimed = leases.claim(leases.queues(), in_flight, self.now)
         assert len(claimed) <= in_flight
         for target, count in Counter(delivery.integration_id for delivery in claimed).items():
             row = before[target]
@@ -151,7 +152,7 @@ class Scheduler(RuleBasedStateMachine):
 
     def _give_back(self, hand: Held) -> None:
         before = Delivery.objects.get(id=hand.claimed.id)
-        leasing.give_back([hand.claimed])
+        leases.return_unsent([hand.claimed])
         after = Delivery.objects.get(id=hand.claimed.id)
         assert after.attempts == before.attempts
 
@@ -166,10 +167,12 @@ class Scheduler(RuleBasedStateMachine):
         self.flying.remove(hand)
         before = Delivery.objects.filter(id=hand.claimed.id).values().get()
         mine = before["state"] == "sending" and before["lease"] == hand.claimed.lease
-        sent = Sent(hand.claimed, OUTCOMES[answer], hand.begun or self.now, self.now)
+        result = AttemptResult(hand.claimed, OUTCOMES[answer], hand.begun or self.now, self.now)
         target = Integration.objects.get(id=hand.claimed.integration_id)
-        recording.record([sent], {target.id: recording.limits_of(target.max_attempts, target.max_age_hours)})
-        health.note([sent])
+        recorder.record_results(
+            [result], {target.id: recorder.retry_limits(target.max_attempts, target.max_age_hours)}
+        )
+        breaker.update_health([result])
         self.recorded[hand.claimed.id] += 1
         after = Delivery.objects.filter(id=hand.claimed.id).values().get()
         if not mine:
@@ -193,7 +196,7 @@ class Scheduler(RuleBasedStateMachine):
     def a_thread_begins(self) -> None:
         """A lease that is half over is given back unsent."""
         hand = self.waiting.pop(0)
-        if hand.lease_until - self.now < leasing.lease_time() / 2:
+        if hand.lease_until - self.now < leases.lease_time() / 2:
             self._give_back(hand)
         else:
             self._begin(hand)
@@ -201,7 +204,7 @@ class Scheduler(RuleBasedStateMachine):
     @precondition(lambda self: self.flying)
     @rule()
     def renew(self) -> None:
-        leasing.renew([hand.claimed for hand in self.flying], self.now)
+        leases.renew([hand.claimed for hand in self.flying], self.now)
         for hand in self.flying:
             row = Delivery.objects.get(id=hand.claimed.id)
             if row.lease == hand.claimed.lease:
@@ -218,9 +221,9 @@ class Scheduler(RuleBasedStateMachine):
         lost = list(
             Delivery.objects.filter(state="sending", lease_until__lt=self.now).values_list("id", flat=True)
         )
-        assert dispatch.return_expired() == len(lost)
+        assert dispatcher.return_expired() == len(lost)
         self.recorded.update(lost)
-        leasing.bury_disabled(self.now)
+        leases.close_deliveries_of_disabled(self.now)
         assert not Delivery.objects.filter(state="due", integration__state="disabled").exists()
 
     @precondition(lambda self: self.flying)
@@ -296,28 +299,27 @@ class Scheduler(RuleBasedStateMachine):
             if not Delivery.objects.filter(state__in=Delivery.OPEN).exists():
                 return
             self.now += timedelta(hours=2)
-            dispatch.return_expired()
-            for claimed in leasing.claim(leasing.queues(), 8, self.now):
-                sent = Sent(claimed, OUTCOMES["delivered"], self.now, self.now)
-                recording.record([sent], {target: recording.limits_of(None, None) for target in self.targets})
-                health.note([sent])
+            dispatcher.return_expired()
+            for claimed in leases.claim(leases.queues(), 8, self.now):
+                result = AttemptResult(claimed, OUTCOMES["delivered"], self.now, self.now)
+                recorder.record_results(
+                    [result], {target: recorder.retry_limits(None, None) for target in self.targets}
+                )
+                breaker.update_health([result])
         stuck = list(
             Delivery.objects.filter(state__in=Delivery.OPEN).values("state", "due_at", "lease_until")
         )
         raise AssertionError(f"not settled: {stuck}")
 
 
+@pytest.mark.hypothesis
+@pytest.mark.many_examples
 @pytest.mark.django_db
 def test_in_whatever_order_nothing_is_lost_and_nothing_is_sent_twice_at_once(
-    bells: list[tuple[str, ...]],
+    queued_tasks: list[tuple[str, ...]],
 ) -> None:
     sync_catalogue()
     run_state_machine_as_test(
         Scheduler,
-        settings=settings(
-            max_examples=80,
-            stateful_step_count=50,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
+        settings=settings(examples(80), stateful_step_count=50),
     )

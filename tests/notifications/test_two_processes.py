@@ -31,8 +31,8 @@ for name in ("a", "b", "c"):
 """
 WORK = """
 import django; django.setup()
-from notifications.dispatch import Dispatcher
-print(dict(Dispatcher(seconds=30, in_flight=16).run().attempts))
+from notifications.delivery.dispatcher import Dispatcher
+print(dict(Dispatcher(seconds=30, threads=16).run().attempts))
 """
 COUNT = """
 import django; django.setup()

@@ -9,20 +9,27 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.table import Table
 
-from cii_project.benchmark.deliver import deliver
-from cii_project.benchmark.evaluate import evaluate
-from cii_project.benchmark.importing import import_
-from cii_project.benchmark.measuring import Row
-from cii_project.benchmark.pages import pages
-from cii_project.benchmark.scratch import StepFailed, scratch
-from cii_project.benchmark.steps import run_step
+from cii_project.tools.benchmark.deliver import measure_deliver
+from cii_project.tools.benchmark.evaluation import measure_evaluate
+from cii_project.tools.benchmark.file_import import measure_import
+from cii_project.tools.benchmark.measuring import Measurement
+from cii_project.tools.benchmark.pages import measure_pages
+from cii_project.tools.benchmark.scratch import StepFailed, scratch
+from cii_project.tools.benchmark.steps import run_step
+from cii_project.tools.benchmark.sync_reading import measure_sync
 
-SUBJECTS = {"evaluate": evaluate, "deliver": deliver, "import": import_, "pages": pages}
+SUBJECTS = {
+    "evaluate": measure_evaluate,
+    "deliver": measure_deliver,
+    "import": measure_import,
+    "pages": measure_pages,
+    "sync": measure_sync,
+}
 
 
 class Command(BaseCommand):
     help = (
-        "Measure evaluate, deliver, import or pages against a floor, both in this run, on a scratch database "
+        "Measure evaluate, deliver, import, pages or sync against a floor, both in this run, on a scratch database "
         "that is made and dropped. Exit codes: 0 measured; 1 measured, and a target was missed with --strict; "
         "2 not measured."
     )
@@ -39,7 +46,7 @@ class Command(BaseCommand):
             help="a PostgreSQL database whose server takes the scratch ones",
         )
         parser.add_argument(
-            "--redis", default="", metavar="URL", help="the bell of deliver; else the database"
+            "--redis", default="", metavar="URL", help="the task queue of deliver; else the database"
         )
         parser.add_argument("--seed", type=int, default=1)
         parser.add_argument("--format", choices=("table", "json"), default="table")
@@ -71,7 +78,7 @@ class Command(BaseCommand):
     def _say(self, text: str) -> None:
         self.stderr.write(text)
 
-    def _print(self, rows: list[Row], options: dict[str, Any]) -> None:
+    def _print(self, rows: list[Measurement], options: dict[str, object]) -> None:
         if options["format"] == "json":
             document = {
                 "subject": options["subject"],
@@ -92,7 +99,7 @@ class Command(BaseCommand):
         console.print(table)
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Measurement) -> list[str]:
     bound = (
         f"≤ {row.most:g} {row.unit}"
         if row.most is not None

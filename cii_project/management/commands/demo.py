@@ -1,5 +1,6 @@
 """manage.py demo: everything on one machine, from a file of users to verified webhooks."""
 
+import logging
 import os
 import signal
 import sys
@@ -10,10 +11,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
-from cii_project.demo.folder import READY, Folder, InUse
+from cii_project.tools.demo.folder import READY_VARIABLE, Folder, FolderInUse
 
 
-def _interrupt(*_: Any) -> None:
+def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
@@ -33,6 +34,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--changes", action="store_true", help="move some users in and out of failing first"
         )
+        parser.add_argument(
+            "--live",
+            action="store_true",
+            help="read Okta and Entra through their APIs, from scripted servers, instead of files",
+        )
         parser.add_argument("--port", type=int, default=0, help="of the pages (default 8000, or a free one)")
         parser.add_argument("--data-dir", type=Path, default=Path(".demo"), metavar="DIR")
         parser.add_argument(
@@ -46,34 +52,43 @@ class Command(BaseCommand):
         if not 100 <= options["users"] <= 4000:
             raise CommandError("--users must be between 100 and 4,000.")
         folder = Folder(options["data_dir"])
-        if os.environ.get(READY) != str(folder.path):
-            self._start_again(folder)
         try:
+            if os.environ.get(READY_VARIABLE) != str(folder.path):
+                self._start_again(folder, live=options["live"])
             with folder.locked():
                 self._show(folder, options)
-        except InUse as error:
+        except FolderInUse as error:
             raise CommandError(str(error)) from error
 
-    def _start_again(self, folder: Folder) -> None:
+    def _start_again(self, folder: Folder, *, live: bool) -> None:
         """Settings are read once, at the start: replace this process by one with the folder's own."""
         try:
             folder.create()
+            with folder.locked():
+                environment = folder.environment(os.environ, live=live)
         except OSError as error:
             raise CommandError(f"The data folder cannot be made: {error}") from error
         self.stdout.flush()
         # Our own interpreter and arguments, as we were started.
-        os.execve(sys.executable, [sys.executable, *sys.argv], folder.environment(os.environ))  # noqa: S606
+        os.execve(sys.executable, [sys.executable, *sys.argv], environment)  # noqa: S606  # nosec B606
 
     def _show(self, folder: Folder, options: dict[str, Any]) -> None:
         # Imported here: it needs the keys, which the first start does not have.
-        from cii_project.demo.show import Demonstration, refusal_of
+        from cii_project.tools.demo.show import Demonstration, failure_text
 
-        signal.signal(signal.SIGTERM, _interrupt)
+        # A shell starts a background job with SIGINT ignored, and its children inherit that.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _interrupt)
+        # The parts log to separate files: log lines would hide the demonstration's own.
+        logging.disable(logging.INFO)
         console = Console(width=None if sys.stdout.isatty() else 120)
         demonstration = Demonstration(folder, console, delay=options["delay"])
         try:
             pages = demonstration.show(
-                users=options["users"], port=options["port"], changes=options["changes"]
+                users=options["users"],
+                port=options["port"],
+                changes=options["changes"],
+                live=options["live"],
             )
             if not options["once"]:
                 demonstration.say(f"Open {pages} and sign in as admin. Ctrl-C ends everything.")
@@ -81,6 +96,6 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             demonstration.say("Stopping.")
         except Exception as error:
-            raise CommandError(refusal_of(error)) from error
+            raise CommandError(failure_text(error)) from error
         finally:
             demonstration.stop()

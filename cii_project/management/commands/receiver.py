@@ -10,15 +10,15 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from cii_project.receiver.certificates import context_of, wrong_context
-from cii_project.receiver.contract import contract_problems
-from cii_project.receiver.server import Misbehaviour, Receiver, Server
-from cii_project.receiver.tokens import PATH, TokenEndpoint
-from cii_project.receiver.verification import Expected
-from integrations import signing
+from cii_project.tools.receiver.certificates import context_of, wrong_context
+from cii_project.tools.receiver.contract import contract_problems
+from cii_project.tools.receiver.issued_tokens import PATH, TokenEndpoint
+from cii_project.tools.receiver.server import Misbehaviour, Receiver, ReceiverServer
+from cii_project.tools.receiver.verification import ExpectedCredentials
+from integrations.services import SigningSecretError, check_signing_secret
 
 
-def pair(text: str, separator: str, option: str, example: str) -> tuple[str, str]:
+def split_pair(text: str, separator: str, option: str, example: str) -> tuple[str, str]:
     left, found, right = text.partition(separator)
     if not (found and left and right):
         raise CommandError(f"{option} must look like {example}.")
@@ -28,22 +28,25 @@ def pair(text: str, separator: str, option: str, example: str) -> tuple[str, str
 class Command(BaseCommand):
     help = (
         "Receive webhooks on loopback: check authorization, signature and schema, print one line per event. "
-        "Paths that begin with /basic, /api-key or /oauth take that authorization only, other paths any of those given."
+        "Paths that start with /basic, /api-key or /oauth take that authorization only, other paths any of those given. "
+        "Everybody on this machine can read a command line: for real secrets set RECEIVER_BASIC, RECEIVER_API_KEY, "
+        "RECEIVER_BEARER and RECEIVER_SIGNING_SECRETS (separated by spaces) in the environment instead."
     )
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--port", type=int, default=8099, help="0 chooses a free one (default 8099)")
         parser.add_argument("--host", default="127.0.0.1", help="anything but loopback only if named here")
-        parser.add_argument("--basic", metavar="USER:PASSWORD")
-        parser.add_argument("--api-key", metavar="HEADER=VALUE")
+        parser.add_argument("--basic", metavar="USER:PASSWORD", default=os.environ.get("RECEIVER_BASIC"))
+        parser.add_argument("--api-key", metavar="HEADER=VALUE", default=os.environ.get("RECEIVER_API_KEY"))
         parser.add_argument(
             "--bearer",
             metavar="CLIENT_ID:CLIENT_SECRET",
+            default=os.environ.get("RECEIVER_BEARER"),
             help=f"take bearer tokens that this receiver's own token endpoint, {PATH}, issued to this client",
         )
         parser.add_argument("--token-lifetime", type=int, default=3600, metavar="SECONDS")
-        parser.add_argument("--signing-secret", action="append", default=[], metavar="whsec_…")
+        parser.add_argument("--signing-secret", action="append", metavar="whsec_…")
         parser.add_argument(
             "--log", type=Path, metavar="FILE", help="append each request, as it came, as a JSON line"
         )
@@ -65,7 +68,7 @@ class Command(BaseCommand):
         tls.add_argument("--tls-certificate", type=Path, metavar="FILE")
         tls.add_argument("--tls-key", type=Path, metavar="FILE")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: object) -> None:
         server = self._server(options)
         self._say(f"Receiver listening on {server.url}")
         try:
@@ -83,23 +86,24 @@ class Command(BaseCommand):
         self.stdout.write(line)
         self.stdout.flush()
 
-    def _server(self, options: dict[str, Any]) -> Server:
+    def _server(self, options: dict[str, Any]) -> ReceiverServer:
         endpoint = None
         if options["bearer"]:
-            client = pair(options["bearer"], ":", "--bearer", "CLIENT_ID:CLIENT_SECRET")
+            client = split_pair(options["bearer"], ":", "--bearer", "CLIENT_ID:CLIENT_SECRET")
             endpoint = TokenEndpoint(*client, lifetime=options["token_lifetime"])
         if options["basic"]:
-            pair(options["basic"], ":", "--basic", "USER:PASSWORD")
+            split_pair(options["basic"], ":", "--basic", "USER:PASSWORD")
         api_key = options["api_key"]
-        for secret in options["signing_secret"]:
+        signing_secrets = options["signing_secret"] or os.environ.get("RECEIVER_SIGNING_SECRETS", "").split()
+        for secret in signing_secrets:
             self._check_secret(secret)
         self._check_log(options["log"])
         receiver = Receiver(
-            expected=Expected(
+            expected=ExpectedCredentials(
                 basic=options["basic"],
-                api_key=pair(api_key, "=", "--api-key", "HEADER=VALUE") if api_key else None,
+                api_key=split_pair(api_key, "=", "--api-key", "HEADER=VALUE") if api_key else None,
                 knows_token=endpoint.knows if endpoint else None,
-                signing_secrets=options["signing_secret"],
+                signing_secrets=signing_secrets,
                 schema_problems=None if options["no_schema"] else contract_problems,
             ),
             misbehaviour=self._misbehaviour(options),
@@ -108,15 +112,15 @@ class Command(BaseCommand):
             say=self._say,
         )
         try:
-            return Server(self._host(options["host"]), options["port"], receiver, self._tls(options))
+            return ReceiverServer(self._host(options["host"]), options["port"], receiver, self._tls(options))
         except (OSError, OverflowError) as error:
             text = f"Cannot listen on {options['host']} port {options['port']}: {str(error).rstrip('.')}. Choose another --port."
             raise CommandError(text) from error
 
     def _check_secret(self, secret: str) -> None:
         try:
-            signing.key_of(secret)
-        except signing.BadSecret as error:
+            check_signing_secret(secret)
+        except SigningSecretError as error:
             raise CommandError(f"--signing-secret: {error}") from error
 
     def _check_log(self, log: Path | None) -> None:

@@ -1,20 +1,24 @@
 """manage.py retention: delete what is older than the installation keeps; also a daily schedule."""
 
-from typing import Any
-
-from django.core.management.base import BaseCommand
-
-from notifications import retaining
+from checks.services import remove_old_rejected_rows, remove_old_uploads
+from cii_project.management.audited import AuditedCommand
+from notifications import services
 from notifications.models import Configuration
 
 
-class Command(BaseCommand):
-    help = "Delete attempts and payloads older than the installation keeps (settings page: 30 and 14 days)."
+class Command(AuditedCommand):
+    help = "Delete attempts and payloads older than the installation keeps (settings: 30 and 14 days), and expired sessions."
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def run(self, **options: object) -> None:
         kept = Configuration.load()
-        attempts, bodies = retaining.remove_old()
+        attempts, bodies = services.remove_old()
+        sessions = services.remove_expired_sessions()
+        uploads, rows = remove_old_uploads(), remove_old_rejected_rows()
+        self.outcome.update(
+            attempts=attempts, payloads=bodies, sessions=sessions, uploads=uploads, rejected_rows=rows
+        )
         self.stdout.write(
             f"Attempts are kept {kept.attempt_retention_days} days, payloads {kept.payload_retention_days} days: "
-            f"{attempts} attempts and {bodies} payloads removed."
+            f"{attempts} attempts, {bodies} payloads and {sessions} expired sessions removed. "
+            f"{uploads} uploaded files older than a day and {rows} rejected rows older than 30 days removed."
         )

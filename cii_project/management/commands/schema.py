@@ -2,12 +2,11 @@
 
 import json
 from argparse import ArgumentParser
-from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from cii_project.configuration.reading import one_of
-from notifications import schema
+from cii_project.configuration.reading import suggest
+from notifications.services import SCHEMA_FILES, all_schemas, load_schema
 
 
 class Command(BaseCommand):
@@ -15,13 +14,13 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("detail_type", nargs="?", metavar="DETAIL_TYPE", help=", ".join(schema.FILES))
+        parser.add_argument("detail_type", nargs="?", metavar="DETAIL_TYPE", help=", ".join(SCHEMA_FILES))
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: object) -> None:
         wanted = options["detail_type"]
-        if wanted is not None and wanted not in schema.FILES:
+        if wanted is not None and wanted not in SCHEMA_FILES:
             raise CommandError(
-                f"There is no schema for {wanted}. {one_of(wanted, schema.FILES)}", returncode=2
+                f"There is no schema for {wanted}. {suggest(wanted, SCHEMA_FILES)}", returncode=2
             )
-        document = schema.load(wanted) if wanted else schema.all()
+        document = load_schema(wanted) if wanted else all_schemas()
         self.stdout.write(json.dumps(document, indent=2, ensure_ascii=False))

@@ -8,12 +8,12 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.waiting import is_open, until
 
 CLIENT_ID = "events client"
 # Characters that RFC 6749 §2.3.1 wants encoded before Basic joins them.
@@ -70,10 +70,4 @@ def running() -> Iterator[Server]:
 
 
 def _wait(server: Server) -> None:
-    for _ in range(100):
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{server.port}/ready", timeout=2).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise AssertionError("the authorization server does not answer")
+    until(lambda: is_open(server.port), "an open port of the authorization server")

@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from django.contrib.staticfiles import finders
 
+from cii_project.configuration.applying import COMMON_KEYS
 from integrations import services
-from integrations.outcomes import Result
-from integrations.parameters import secret_texts
+from integrations.auth.parameters import secret_texts
+from integrations.nested_values import value_at
+from integrations.target_data import AttemptRequest, CleanedDocument, InvalidDocument
 from integrations.targets import KINDS
-from integrations.targets.base import InvalidDocument, Outgoing
-from integrations.targets.calls import FieldsKind
-from integrations.targets.fields import at
+from integrations.transport.results import Result
 from tests.integrations.targets import events
-from tests.receiver import Behaviour, Receiver
+from tests.receiver import Behaviour, Receiver, Script
 
 ROOT = Path(__file__).parent.parent.parent.parent
 PEM = (
@@ -30,7 +32,12 @@ PEM = (
     )
     .decode()
 )
+AUTHORITY = trustme.CA().cert_pem.bytes().decode()
 GUID = "aaaaaaaa-0000-4000-8000-000000000001"
+WEBHOOK = {
+    "url": "https://x.example.com/",
+    "authorization": {"type": "api_key", "name": "x-key", "value": "secret"},
+}
 # “{here}” stands for the URL of a local receiver that answers every path alike.
 SAMPLES: dict[str, list[dict[str, Any]]] = {
     "slack": [
@@ -48,6 +55,7 @@ SAMPLES: dict[str, list[dict[str, Any]]] = {
     "jira": [{"url": "{here}", "email": "r@example.com", "api_token": "secret-token", "project": "SEC"}],
     "servicenow": [{"url": "{here}", "username": "robot", "password": "secret-password"}],
     "pagerduty": [{"routing_key": "secretsecretsecretsecretsecretse", "api_url": "{here}"}],
+    "splunk": [{"url": "{here}", "token": "secret-token"}],
     "sentinel": [
         {
             "tenant_id": GUID, "client_id": GUID, "client_secret": "secret-of-the-client", "endpoint": "{here}",
@@ -60,7 +68,27 @@ SAMPLES: dict[str, list[dict[str, Any]]] = {
             "url": "{here}",
         }
     ],
-    "file": [{"destination": "file", "name": "x.jsonl"}, {"destination": "stdout"}],
+    "sendgrid": [{"api_key": "SG.secret-api-key", "sender": "a@example.com", "to": ["b@example.com"], "api_url": "{here}"}],
+    "mailgun": [
+        {
+            "domain": "mg.example.com", "api_key": "secret-api-key", "sender": "a@example.com", "to": ["b@example.com"],
+            "api_url": "{here}",
+        }
+    ],
+    "msgraph": [
+        {
+            "tenant_id": GUID, "client_id": GUID, "client_secret": "secret-of-the-client", "sender": "a@example.com",
+            "to": ["b@example.com"], "api_url": "{here}", "login_url": "{here}",
+        }
+    ],
+    "googlechat": [{"url": "{here}/v1/spaces/A/messages?key=k&token=secret-in-the-url"}],
+    "eventbridge": [
+        {
+            "region": "eu-central-1", "access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "secret-access-key",
+            "endpoint": "{here}",
+        }
+    ],
+    "file": [{"destination": "file", "file_name": "x.jsonl"}, {"destination": "stdout"}],
 }  # fmt: skip
 CASES = [(KINDS[slug], sample) for slug, samples in SAMPLES.items() for sample in samples]
 NAMES = [f"{slug}-{number}" for slug, samples in SAMPLES.items() for number, _ in enumerate(samples)]
@@ -71,44 +99,39 @@ over_http = pytest.mark.parametrize(
     ids=[name for name, case in zip(NAMES, CASES, strict=True) if "{here}" in json.dumps(case[1])],
 )
 
+WITH_ADDRESS = [
+    (kind, sample)
+    for kind, sample in CASES
+    if any("{here}" in str(sample.get(f.path)) and not (f.secret or f.sealed) for f in kind.form_fields)
+]
+
 
 def document(sample: dict[str, Any], receiver: Receiver | None = None) -> dict[str, Any]:
     here = receiver.url("") if receiver else "https://vendor.example.com"
     return json.loads(json.dumps(sample).replace("{here}", here))
 
 
-def answering(receiver: Receiver, behaviour: Behaviour) -> None:
-    """Every path answers alike, but for Entra's, which hands out a token."""
+def answering(receiver: Receiver, behaviour: Script | Behaviour) -> None:
+    """Every path answers alike, except Entra's, which issues a token."""
     token = Behaviour(body=b'{"access_token":"the-access-token","token_type":"Bearer","expires_in":600}')
-    receiver._scripts = _Everywhere(receiver, behaviour, f"/{GUID}/oauth2/v2.0/token", token)
+    receiver.script(f"/{GUID}/oauth2/v2.0/token", token)
+    receiver.script_the_rest(behaviour)
 
 
-class _Everywhere(dict):
-    def __init__(self, receiver: Receiver, behaviour: Behaviour, path: str, other: Behaviour) -> None:
-        super().__init__()
-        receiver.script("/", behaviour)
-        self.everywhere = receiver._scripts["/"]
-        receiver.script(path, other)
-        self[path] = receiver._scripts[path]
-
-    def get(self, path, default=None):
-        return super().get(path, self.everywhere)
-
-
-def test_every_kind_but_the_webhook_has_a_sample_a_page_a_logo_and_golden_files():
+def test_every_kind_but_the_webhook_has_a_sample_a_page_and_a_logo():
     assert set(SAMPLES) == set(KINDS) - {"webhook"}
     for slug, samples in SAMPLES.items():
         assert samples
         assert (ROOT / "docs/targets" / f"{slug}.md").is_file()
-        assert "<svg" in (ROOT / "static/console/logos" / f"{slug}.svg").read_text()
-        assert list((ROOT / "tests/integrations/golden" / slug).glob("list.*"))
+        assert "<svg" in Path(finders.find(KINDS[slug].logo)).read_text()
 
 
 @every_kind
 def test_it_says_what_a_form_needs_to_know(kind, sample):
-    assert isinstance(kind, FieldsKind)
+    assert kind.form_fields
     paths = [field.path for field in kind.form_fields]
     assert len(paths) == len(set(paths))
+    assert not set(paths) & set(COMMON_KEYS), "in a form and in a file these are the target's own"
     for field in kind.form_fields:
         assert field.label
         assert field.widget != "select" or field.choices
@@ -125,12 +148,14 @@ def test_its_document_round_trips_through_a_form_that_never_shows_a_secret(kind,
 @every_kind
 def test_each_secret_is_asked_for_where_none_is_stored(kind, sample):
     first = kind.clean(document(sample))
-    secret = {field.path for field in kind.form_fields if field.secret and at(first.secrets, field.path)}
+    secret = {
+        field.path for field in kind.form_fields if field.secret and value_at(first.secrets, field.path)
+    }
     assert {
-        field.path for field in kind.form_fields if field.secret and at(first.settings, field.path)
+        field.path for field in kind.form_fields if field.secret and value_at(first.settings, field.path)
     } == set()
     if not secret:
-        assert kind.slug == "file"
+        assert kind.slug == "file" or kind.sealed_urls
         return
     with pytest.raises(InvalidDocument) as caught:
         kind.clean(copy.deepcopy(first.settings))
@@ -138,18 +163,69 @@ def test_each_secret_is_asked_for_where_none_is_stored(kind, sample):
 
 
 @every_kind
-def test_a_stored_secret_does_not_follow_an_edit_to_another_host(kind, sample):
+def test_a_stored_secret_does_not_follow_an_edit_to_another_address(kind, sample):
+    """Neither another host nor another path or port of it, and none that was the default until now."""
     first = kind.clean(document(sample))
-    addresses = [
-        f
-        for f in kind.form_fields
-        if f.widget in ("url", "host") and not f.secret and f.path in first.settings
-    ]
-    for field in addresses:
-        evil = "evil.example" if field.widget == "host" else "https://evil.example"
+    for field in kind.form_fields:
+        for value in OTHERS.get("port" if field.path == "port" else field.widget, ()):
+            if field.sealed or (field.when and value_at(first.settings, field.when[0]) not in field.when[1]):
+                continue
+            with pytest.raises(InvalidDocument) as caught:
+                kind.clean(copy.deepcopy(first.settings) | {field.path: value}, first)
+            assert set(caught.value.errors) == asked_again(kind, first)
+            assert all("Enter it again" in text for text in caught.value.errors.values())
+
+
+OTHERS = {
+    "url": [
+        "https://evil.example",
+        "https://vendor.example.com/another/path",
+        "https://vendor.example.com:444",
+    ],
+    "host": ["evil.example"],
+    "port": [4465],
+}
+
+
+def asked_again(kind, stored):
+    return {field.path for field in kind.form_fields if field.secret and value_at(stored.secrets, field.path)}
+
+
+@every_kind
+def test_a_stored_secret_does_not_follow_an_edit_to_another_authority(kind, sample):
+    if not any(field.path == "tls.ca" for field in kind.form_fields):
+        return
+    first = kind.clean(document(sample))
+    for before, now in (("", AUTHORITY), (AUTHORITY, ""), (AUTHORITY, AUTHORITY * 2)):
+        stored = kind.clean(document(sample) | {"tls": {"ca": before}})
         with pytest.raises(InvalidDocument) as caught:
-            kind.clean(copy.deepcopy(first.settings) | {field.path: evil}, first)
-        assert set(caught.value.errors) <= {f.path for f in kind.form_fields if f.secret}
+            kind.clean(copy.deepcopy(first.settings) | {"tls": {"ca": now}}, stored)
+        assert set(caught.value.errors) == asked_again(kind, first)
+        kept = kind.clean(copy.deepcopy(first.settings) | {"tls": {"ca": before and before + "\n"}}, stored)
+        assert kept.secrets == stored.secrets
+
+
+@every_kind
+def test_a_secret_that_cannot_be_opened_is_asked_for_with_the_reason(kind, sample):
+    first = kind.clean(document(sample))
+    lost = CleanedDocument(first.settings, {}, "It cannot be opened.")
+    if not asked_again(kind, first):
+        return
+    with pytest.raises(InvalidDocument) as caught:
+        kind.clean(copy.deepcopy(first.settings), lost)
+    assert caught.value.errors == dict.fromkeys(asked_again(kind, first), "It cannot be opened.")
+    assert kind.clean(document(sample), lost) == first
+
+
+@pytest.mark.parametrize(("kind", "sample"), WITH_ADDRESS)
+def test_a_stored_secret_does_not_follow_an_edit_to_http(kind, sample):
+    """On the same host and port: only the scheme tells that the secret would travel in clear."""
+    first = kind.clean(json.loads(json.dumps(sample).replace("{here}", "https://localhost:8443")))
+    plain = json.loads(json.dumps(first.settings).replace("https://localhost", "http://localhost"))
+    assert plain != first.settings
+    with pytest.raises(InvalidDocument) as caught:
+        kind.clean(plain, first)
+    assert set(caught.value.errors) & {field.path for field in kind.form_fields if field.secret}
 
 
 @every_kind
@@ -183,12 +259,12 @@ def test_its_secrets_appear_nowhere(kind, sample, receiver, caplog):
         name="Sample", kind=kind.slug, document=document(sample, receiver)
     ).integration
     to = services.target_of(integration)
-    answering(receiver, Behaviour(status=500))
-    receiver._scripts.everywhere.steps = lambda r: Behaviour(
-        status=500, body=r.raw, headers=[("X-Echo", r.header("Authorization") or "")]
+    answering(
+        receiver,
+        lambda r: Behaviour(status=500, body=r.raw, headers=[("X-Echo", r.header("Authorization") or "")]),
     )
     rendered = kind.render(events.failed(), to)
-    outcome = kind.send(Outgoing("id", rendered.body, rendered.content_type, 1_700_000_000), to)
+    outcome = kind.send(AttemptRequest("id", rendered.body, rendered.content_type, 1_700_000_000), to)
     assert receiver.requests
     shown = "\n".join(
         [
@@ -212,7 +288,7 @@ def test_its_secrets_appear_nowhere(kind, sample, receiver, caplog):
 def test_it_renders_within_its_limit_and_always_the_same(kind, sample, count):
     """A kind that writes one message names the first users; the others get what planning cuts for them."""
     to = dataclasses.replace(events.target(kind, document(sample)), kind=kind.slug)
-    people = events.users(count if kind.one_message else min(count, 1000))
+    people = events.users(count if kind.one_message else min(count, kind.users_per_request(to) or 900))
     event = events.failed(people)
     rendered = kind.render(event, to)
     assert 0 < len(rendered.body) <= kind.max_bytes
@@ -245,7 +321,7 @@ def test_it_renders_each_sort_of_event(kind, sample):
         (Behaviour(status=302, headers=[("Location", "/x")]), Result.PERMANENT, 302),
         (Behaviour(delay=2), Result.RETRYABLE, None),
         (Behaviour(close="reset"), Result.RETRYABLE, None),
-        (Behaviour(status=200, body=b"{", length=50, close="half"), Result.RETRYABLE, 200),
+        (Behaviour(status=500, body=b"{", length=50, close="half"), Result.RETRYABLE, 500),
     ],
 )
 def test_an_answer_becomes_the_right_outcome(kind, sample, receiver, behaviour, result, status):
@@ -255,7 +331,7 @@ def test_an_answer_becomes_the_right_outcome(kind, sample, receiver, behaviour, 
     to = services.target_of(integration)
     answering(receiver, behaviour)
     rendered = kind.render(events.failed(), to)
-    outcome = kind.send(Outgoing("id", rendered.body, rendered.content_type, 1_700_000_000), to)
+    outcome = kind.send(AttemptRequest("id", rendered.body, rendered.content_type, 1_700_000_000), to)
     assert (outcome.result, outcome.status) == (result, status)
     assert outcome.reason
     assert outcome.retry_after == (30 if status == 429 else None)
@@ -288,9 +364,41 @@ def test_no_answer_makes_it_fall_over(kind, sample, receiver, status, body):
     answering(receiver, Behaviour(status=status, body=body))
     for event in (events.failed(), events.resolved(), events.connectivity()):
         rendered = kind.render(event, to)
-        outcome = kind.send(Outgoing("id", rendered.body, rendered.content_type, 1_700_000_000), to)
+        outcome = kind.send(AttemptRequest("id", rendered.body, rendered.content_type, 1_700_000_000), to)
         assert outcome.result in (Result.DELIVERED, Result.PERMANENT, Result.RETRYABLE)
         assert outcome.reason
+
+
+# Their first request reads, so what it answers is no sign that anything was taken.
+READS_FIRST = {"jira", "servicenow", "snowflake"}
+
+
+@over_http
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Behaviour(body=b""),
+        Behaviour(body=b"ok"),
+        Behaviour(body=b"{}"),
+        Behaviour(status=202, body=b"{}"),
+        Behaviour(body=b'{"id":"1","ok":true,"name":"x"}', length=400, close="half"),
+        Behaviour(body=b'{"text":"' + b"x" * 200_000 + b'"}'),
+        Behaviour(raw=b"HTTP/1.1 200 OK\r\nno colon\r\nContent-Length: 2, 3\r\n\r\nok"),
+    ],
+    ids=["empty", "text", "object", "202", "half", "long", "contradictory"],
+)
+def test_a_message_that_was_answered_2xx_is_not_sent_again(kind, sample, receiver, answer):
+    if kind.slug in READS_FIRST:
+        pytest.skip("It reads before it writes; its own tests have its answers.")
+    integration = services.save_integration(
+        name="Sample", kind=kind.slug, document=document(sample, receiver)
+    ).integration
+    to = services.target_of(integration)
+    answering(receiver, answer)
+    rendered = kind.render(events.failed(), to)
+    outcome = kind.send(AttemptRequest("id", rendered.body, rendered.content_type, 1_700_000_000), to)
+    assert outcome.result is Result.DELIVERED, outcome.reason
 
 
 @over_http
@@ -302,6 +410,6 @@ def test_an_address_that_is_not_allowed_is_never_called(kind, sample, receiver, 
     settings.ALLOWED_NETWORKS = []
     to = services.target_of(integration)
     rendered = kind.render(events.failed(), to)
-    outcome = kind.send(Outgoing("id", rendered.body, rendered.content_type, 1_700_000_000), to)
+    outcome = kind.send(AttemptRequest("id", rendered.body, rendered.content_type, 1_700_000_000), to)
     assert outcome.result is Result.PERMANENT
     assert receiver.requests == []

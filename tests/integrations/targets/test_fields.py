@@ -4,9 +4,10 @@ import math
 
 import pytest
 
-from integrations.targets import KINDS, fields
-from integrations.targets.base import Cleaned, InvalidDocument
-from integrations.targets.fields import Field
+from integrations.target_data import CleanedDocument, InvalidDocument
+from integrations.targets import KINDS
+from integrations.targets.shared import setting_fields
+from integrations.targets.shared.setting_fields import Field
 
 FIELDS = (
     Field(path="mode", label="Mode", widget="select", choices=(("a", "First"), ("b", "Second")), default="a"),
@@ -22,12 +23,12 @@ FIELDS = (
 
 def errors(document, stored=None):
     with pytest.raises(InvalidDocument) as caught:
-        fields.clean(FIELDS, document, stored)
+        setting_fields.clean_fields(FIELDS, document, stored)
     return caught.value.errors
 
 
 def test_a_document_becomes_settings_and_secrets_at_the_same_paths():
-    cleaned = fields.clean(
+    cleaned = setting_fields.clean_fields(
         FIELDS, {"token": "secret", "people": "x, y\n x", "inner": {"note": "hi"}, "address": ""}
     )
     assert cleaned.secrets == {"token": "secret"}
@@ -37,8 +38,8 @@ def test_a_document_becomes_settings_and_secrets_at_the_same_paths():
 
 
 def test_what_may_be_shown_names_each_secret_and_shows_none():
-    cleaned = fields.clean(FIELDS, {"token": "secret", "people": ["x", "y"], "loud": True})
-    assert fields.describe(FIELDS, cleaned.settings) == [
+    cleaned = setting_fields.clean_fields(FIELDS, {"token": "secret", "people": ["x", "y"], "loud": True})
+    assert setting_fields.describe_fields(FIELDS, cleaned.settings) == [
         ("Mode", "First"), ("Token", "•••"), ("Port", "5"), ("People", "x, y"), ("Loud", "yes"),
     ]  # fmt: skip
 
@@ -74,15 +75,15 @@ def test_a_key_of_another_choice_is_refused_with_what_decides_it():
 
 
 def test_a_secret_of_a_choice_given_up_is_not_kept():
-    stored = Cleaned({"mode": "a"}, {"token": "secret"})
-    assert fields.clean(FIELDS, {"mode": "b", "name": "Ann"}, stored).secrets == {}
+    stored = CleanedDocument({"mode": "a"}, {"token": "secret"})
+    assert setting_fields.clean_fields(FIELDS, {"mode": "b", "name": "Ann"}, stored).secrets == {}
 
 
-def test_a_stored_secret_stays_with_its_host():
-    stored = fields.clean(FIELDS, {"token": "secret", "address": "https://a.example/x"})
-    moved = {"mode": "a", "address": "https://b.example/x"}
-    assert "Enter it again" in errors(moved, stored)["token"]
-    same = fields.clean(FIELDS, {"mode": "a", "address": "https://a.example/y"}, stored)
+def test_a_stored_secret_stays_with_its_address():
+    stored = setting_fields.clean_fields(FIELDS, {"token": "secret", "address": "https://a.example/x"})
+    for address in ("https://b.example/x", "https://a.example/y", "https://a.example:444/x", None):
+        assert "Enter it again" in errors({"mode": "a", "address": address}, stored)["token"]
+    same = setting_fields.clean_fields(FIELDS, {"mode": "a", "address": "https://A.example/x"}, stored)
     assert same.secrets == {"token": "secret"}
 
 
@@ -94,8 +95,8 @@ def test_an_address_to_which_secrets_go_is_https(url):
 
 
 def test_an_address_on_this_machine_may_be_http():
-    assert fields.url_problem("http://127.0.0.1:8000/x") is None
-    assert fields.url_problem("http://127.0.0.1.example.com/x") is not None
+    assert setting_fields.cleartext_problem("http://127.0.0.1:8000/x") is None
+    assert setting_fields.cleartext_problem("http://127.0.0.1.example.com/x") is not None
 
 
 def test_an_unknown_key_is_named_with_those_that_exist():

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from integrations.outcomes import Result
-from integrations.targets import file
-from integrations.targets.base import InvalidDocument
-from integrations.targets.file import File
+from integrations.target_data import InvalidDocument
+from integrations.targets.file import kind
+from integrations.targets.file.kind import File
+from integrations.transport.results import Result
 from tests.integrations.targets import events
 
 KIND = File()
@@ -24,11 +24,7 @@ def folder(tmp_path: Path, settings) -> Path:
 
 
 def to_file(name: str = "events.jsonl"):
-    return events.target(KIND, {"destination": "file", "name": name})
-
-
-def test_the_line_is_the_golden_event():
-    events.matches_golden("file", "list.json", KIND.render(events.failed(), to_file()).body)
+    return events.target(KIND, {"destination": "file", "file_name": name})
 
 
 def test_each_event_is_a_line_of_a_file_that_only_the_owner_reads(folder):
@@ -54,7 +50,7 @@ def test_many_writers_at_once_do_not_mix_their_lines(folder):
     assert [json.loads(line)["id"] for line in lines] == [event["id"]] * 40
 
 
-def test_a_rotated_file_is_begun_anew(folder):
+def test_a_rotated_file_is_started_again(folder):
     events.send(KIND, events.failed(), to_file())
     (folder / "events.jsonl").rename(folder / "events.jsonl.1")
     events.send(KIND, events.failed(), to_file())
@@ -72,7 +68,7 @@ def test_a_full_disk_leaves_no_half_line_and_is_our_own_fault(folder, monkeypatc
             return write(handle, bytes(data)[:10])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(file.os, "write", full)
+    monkeypatch.setattr(kind.os, "write", full)
     outcome = events.send(KIND, events.failed(), to_file())
     assert outcome.result is Result.OURS
     assert "No space left" in outcome.reason
@@ -95,5 +91,5 @@ def test_standard_output_gets_the_line(capfdbinary):
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/b", ".hidden", "x" * 101, "a\nb"])
 def test_a_name_stays_inside_the_folder(name):
     with pytest.raises(InvalidDocument) as caught:
-        KIND.clean({"destination": "file", "name": name})
-    assert list(caught.value.errors) == ["name"]
+        KIND.clean({"destination": "file", "file_name": name})
+    assert list(caught.value.errors) == ["file_name"]

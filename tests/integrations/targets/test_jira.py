@@ -2,9 +2,9 @@
 
 import pytest
 
-from integrations.outcomes import Result
-from integrations.targets.base import Outgoing
-from integrations.targets.jira import Jira
+from integrations.target_data import AttemptRequest
+from integrations.targets.jira.kind import Jira
+from integrations.transport.results import Result
 from tests.doubles.jira import Site, answered
 from tests.integrations.targets import events
 from tests.receiver import Behaviour, Receiver
@@ -33,26 +33,7 @@ def another(event: dict, id: str) -> dict:
 
 def send(event: dict, to):
     rendered = KIND.render(event, to)
-    return KIND.send(Outgoing(event["id"], rendered.body, rendered.content_type, 0), to)
-
-
-@pytest.mark.parametrize(
-    ("name", "event"),
-    [
-        ("list", events.failed()),
-        ("hostile", events.failed([events.user(login) for login in events.HOSTILE])),
-        ("resolved", events.resolved()),
-    ],
-)
-def test_plans_look_as_their_golden_files(name, event):
-    document = {
-        "url": "https://x.atlassian.net",
-        "email": "r@example.com",
-        "api_token": "t",
-        "project": "SEC",
-        "priority": True,
-    }
-    events.matches_golden("jira", f"{name}.json", KIND.render(event, events.target(KIND, document)).body)
+    return KIND.send(AttemptRequest(event["id"], rendered.body, rendered.content_type, 0), to)
 
 
 def test_a_check_has_one_issue_that_is_commented_while_open_and_closed_when_cured(receiver, site):
@@ -71,6 +52,14 @@ def test_while_others_fail_the_issue_is_commented_and_stays_open(receiver, site)
     send(another(events.failed(), "a"), target(receiver))
     assert send(another(events.resolved(still_failing=3), "b"), target(receiver)).reason == "Added to SEC-1."
     assert site.issues["SEC-1"]["status"] == "new"
+
+
+@pytest.mark.parametrize("still_failing", [0, 3])
+def test_a_resolved_event_never_makes_a_ticket(receiver, site, still_failing):
+    """Its users need nothing any more; whoever still fails was sent before."""
+    outcome = send(events.resolved(still_failing), target(receiver))
+    assert (outcome.result, "Nothing to" in outcome.reason) == (Result.DELIVERED, True)
+    assert site.issues == {}
 
 
 def test_the_same_delivery_twice_leaves_one_issue_and_one_comment(receiver, site):

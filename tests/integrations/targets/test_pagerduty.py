@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from integrations.outcomes import Result
-from integrations.targets.pagerduty import PagerDuty
+from integrations.targets.pagerduty.kind import PagerDuty
+from integrations.transport.results import Result
 from tests.integrations.targets import events
 from tests.receiver import Behaviour, Receiver, Recorded
 
@@ -56,21 +56,6 @@ def service(receiver: Receiver) -> PagerDutyDouble:
 
 def target(receiver: Receiver, key: str = KEY):
     return events.target(KIND, {"routing_key": key, "api_url": receiver.url("")})
-
-
-@pytest.mark.parametrize(
-    ("name", "event"),
-    [
-        ("list", events.failed()),
-        ("hostile", events.failed([events.user(login) for login in events.HOSTILE])),
-        ("resolved", events.resolved()),
-        ("test", events.connectivity()),
-    ],
-)
-def test_events_look_as_their_golden_files(name, event):
-    body = KIND.render(event, events.target(KIND, {"routing_key": KEY})).body
-    events.matches_golden("pagerduty", f"{name}.json", body)
-    assert KEY.encode() not in body
 
 
 def test_one_alert_a_check_is_opened_joined_and_resolved(receiver, service):

@@ -2,9 +2,9 @@
 
 import pytest
 
-from integrations.outcomes import Result
-from integrations.targets.base import Outgoing
-from integrations.targets.servicenow import ServiceNow, inert
+from integrations.target_data import AttemptRequest
+from integrations.targets.servicenow.kind import ServiceNow, defuse_code_tags
+from integrations.transport.results import Result
 from tests.doubles.servicenow import Instance
 from tests.integrations.targets import events
 from tests.integrations.targets.test_jira import another
@@ -26,28 +26,7 @@ def target(receiver: Receiver, **more):
 
 def send(event: dict, to):
     rendered = KIND.render(event, to)
-    return KIND.send(Outgoing(event["id"], rendered.body, rendered.content_type, 0), to)
-
-
-@pytest.mark.parametrize(
-    ("name", "event"),
-    [
-        ("list", events.failed()),
-        ("hostile", events.failed([events.user(login) for login in events.HOSTILE])),
-        ("resolved", events.resolved()),
-        ("test", events.connectivity()),
-    ],
-)
-def test_plans_look_as_their_golden_files(name, event):
-    document = {
-        "url": "https://x.service-now.com",
-        "username": "r",
-        "password": "p",
-        "assignment_group": "IAM",
-    }
-    events.matches_golden(
-        "servicenow", f"{name}.json", KIND.render(event, events.target(KIND, document)).body
-    )
+    return KIND.send(AttemptRequest(event["id"], rendered.body, rendered.content_type, 0), to)
 
 
 def test_a_check_has_one_incident_that_is_noted_while_open_and_resolved_when_cured(receiver, instance):
@@ -67,6 +46,14 @@ def test_while_others_fail_the_incident_is_noted_and_stays_open(receiver, instan
         send(another(events.resolved(still_failing=3), "b"), target(receiver)).reason
         == "Noted in INC0000000."
     )
+
+
+@pytest.mark.parametrize("still_failing", [0, 3])
+def test_a_resolved_event_never_makes_a_ticket(receiver, instance, still_failing):
+    """Its users need nothing any more; whoever still fails was sent before."""
+    outcome = send(events.resolved(still_failing), target(receiver))
+    assert (outcome.result, "Nothing to" in outcome.reason) == (Result.DELIVERED, True)
+    assert instance.incidents == {}
 
 
 def test_the_same_delivery_twice_leaves_one_incident_and_one_note(receiver, instance):
@@ -99,9 +86,11 @@ def test_no_name_opens_html_in_a_work_note(receiver, instance):
     send(another(events.failed(), "a"), to)
     send(another(events.failed(hostile), "b"), to)
     (incident,) = instance.incidents.values()
-    assert "[code]" not in incident["notes"][0].lower()
-    assert "(code)<script>" in incident["notes"][0]
-    assert inert("[/Code]") == "(/Code)"
+    text, link = incident["notes"][0].rsplit("\n\n", 1)
+    assert "[code]" not in text.lower()
+    assert "(code)<script>" in text
+    assert link == f'[code]<a href="{events.LINK}" target="_blank">Open the check</a>[/code]'
+    assert defuse_code_tags("[/Code]") == "(/Code)"
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])

@@ -11,11 +11,11 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from integrations import snowflake_connector
-from integrations.outcomes import Result
-from integrations.relay import USER, relay
-from integrations.targets.base import InvalidDocument, Target
-from integrations.targets.snowflake import Snowflake, address
+from integrations.target_data import InvalidDocument, Target
+from integrations.targets.snowflake import connector
+from integrations.targets.snowflake.kind import Snowflake, api_address
+from integrations.transport.relay import USER, relay
+from integrations.transport.results import Result
 from tests.doubles.snowflake import LOGIN, QUERY, TABLE, Engine, Server, SqlApi, server
 from tests.integrations.targets import events
 from tests.integrations.test_http import Tunnel
@@ -39,16 +39,6 @@ def document(**more):
         "account": "myorg-account1", "user": "robot", "private_key": pem(KEY), "warehouse": "compute_wh",
         "database": "security", "create_table": True, **more,
     }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("name", "event"),
-    [("list", events.failed()), ("hostile", events.failed([events.user(login) for login in events.HOSTILE]))],
-)
-def test_rows_look_as_their_golden_files(name, event):
-    events.matches_golden(
-        "snowflake", f"{name}.json", KIND.render(event, events.target(KIND, document())).body
-    )
 
 
 @pytest.fixture
@@ -219,7 +209,7 @@ class TestByTheConnector:
         )
         assert 1400 < outcome.latency_ms < 5000
 
-    def test_it_goes_through_the_door_which_judges_the_address(self, connected, authority, settings):
+    def test_it_goes_through_the_transport_which_checks_the_address(self, connected, authority, settings):
         settings.ALLOWED_NETWORKS = []
         outcome = events.send(KIND, events.failed(), by_connector(connected, authority))
         assert outcome.result is Result.PERMANENT
@@ -232,7 +222,7 @@ class TestByTheConnector:
         outcome = events.send(KIND, events.failed(), by_connector(connected, authority))
         assert (outcome.result, receiver.requests) == (Result.DELIVERED, [])
 
-    def test_the_proxy_of_the_setting_is_told_the_checked_address(self, connected, authority, settings):
+    def test_the_proxy_of_the_setting_gets_the_checked_address(self, connected, authority, settings):
         tunnel = Tunnel()
         settings.OUTGOING_PROXY = f"http://user:pass@127.0.0.1:{tunnel.port}"
         try:
@@ -277,22 +267,22 @@ class TestByTheConnector:
 
 
 def test_without_the_connector_the_form_says_how_to_install_it(monkeypatch):
-    monkeypatch.setattr(snowflake_connector, "installed", lambda: False)
+    monkeypatch.setattr(connector, "is_installed", lambda: False)
     with pytest.raises(InvalidDocument) as caught:
         KIND.clean(document(transport="connector"))
     assert "pip install -e '.[snowflake]'" in caught.value.errors["transport"]
 
 
 def test_a_worker_without_the_connector_says_so_and_tries_again(monkeypatch):
-    monkeypatch.setattr(snowflake_connector, "installed", lambda: True)
+    monkeypatch.setattr(connector, "is_installed", lambda: True)
     to = events.target(KIND, document(transport="connector"))
-    monkeypatch.setattr(snowflake_connector, "installed", lambda: False)
+    monkeypatch.setattr(connector, "is_installed", lambda: False)
     outcome = events.send(KIND, events.failed(), to)
     assert (outcome.result, "pip install" in outcome.reason) == (Result.OURS, True)
 
 
 def test_the_connector_never_speaks_in_the_clear(monkeypatch):
-    monkeypatch.setattr(snowflake_connector, "installed", lambda: True)
+    monkeypatch.setattr(connector, "is_installed", lambda: True)
     with pytest.raises(InvalidDocument) as caught:
         KIND.clean(document(transport="connector", url="http://127.0.0.1:8080"))
     assert list(caught.value.errors) == ["url"]
@@ -357,7 +347,7 @@ class TestTheRelay:
 
 def test_the_address_is_that_of_the_account():
     assert (
-        address(events.target(KIND, document(account="MY_ORG-ACC")))
+        api_address(events.target(KIND, document(account="MY_ORG-ACC")))
         == "https://my-org-acc.snowflakecomputing.com"
     )
 

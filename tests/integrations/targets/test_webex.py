@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from integrations.outcomes import Result
-from integrations.targets.webex import Webex
+from integrations.targets.webex.kind import Webex
+from integrations.transport.results import Result
 from tests.doubles import adaptive_card
 from tests.integrations.targets import events
 from tests.receiver import Behaviour, Receiver, Recorded
@@ -39,20 +39,6 @@ def webex(request: Recorded) -> Behaviour:
 def bot(receiver: Receiver, token: str = "the-bots-token", room: str = ROOM):
     receiver.script("/v1/messages", webex)
     return events.target(KIND, {"token": token, "room_id": room, "api_url": receiver.url("/v1")})
-
-
-@pytest.mark.parametrize(
-    ("name", "event"),
-    [
-        ("list", events.failed()),
-        ("hostile", events.failed([events.user(login) for login in events.HOSTILE])),
-        ("direct", events.direct(message="Hello Ann,\n\nkim@example.com has no second factor.")),
-        ("test", events.connectivity()),
-    ],
-)
-def test_messages_look_as_their_golden_files(name, event):
-    to = events.target(KIND, {"token": "t", "room_id": ROOM})
-    events.matches_golden("webex", f"{name}.json", KIND.render(event, to).body)
 
 
 def test_a_bot_writes_to_its_space(receiver):

@@ -1,0 +1,55 @@
+"""The outcome of a check for a user, and how the outcomes of many checks are packed into integers. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+BITS = 3
+# 63 bits of a signed 64-bit integer, so that no word is negative.
+CHECKS_PER_WORD = 21
+MASK = (1 << BITS) - 1
+
+
+class Outcome(IntEnum):
+    """The outcome of one check for one user."""
+
+    OUT_OF_SCOPE = 0
+    PASS = 1
+    FAIL = 2
+    UNKNOWN = 3
+    # A value that the check reads is older than its maximum age: the finding stays as it is.
+    STALE = 4
+
+
+class Change(IntEnum):
+    """The change that a run makes to a user's finding."""
+
+    OPEN = 1
+    # The finding was resolved as unknown, and the user fails: the same finding is open again.
+    REOPEN = 2
+    RESOLVE = 3
+    # The finding was resolved as unknown, and the user is known not to fail: it cannot be reopened any more.
+    SETTLE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The place of the outcome of the check with this index: bits ``shift`` to ``shift`` + 2 of ``word``."""
+
+    word: int
+    shift: int
+
+    @classmethod
+    def of(cls, index: int) -> "Place":
+        word, position = divmod(index, CHECKS_PER_WORD)
+        return cls(word, BITS * position)
+
+
+def tally(words: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """``words``: (word, number of users). Returns the number of users by position in the word and outcome."""
+    counts = [[0] * len(Outcome) for _ in range(CHECKS_PER_WORD)]
+    for word, users in words:
+        for by_outcome in counts:
+            by_outcome[word & MASK] += users
+            word >>= BITS
+    return counts

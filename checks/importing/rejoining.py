@@ -1,0 +1,49 @@
+"""Work out the users of stored accounts again, outside an import: after a member's decision, or without a source."""
+
+# ruff: noqa: S608  what is put into SQL are our own names of tables and columns
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.backends.utils import CursorWrapper
+
+from checks import dialect
+from checks.importing import facts, joining, suggestions, users
+
+
+def rejoin(
+    cursor: CursorWrapper,
+    accounts: str,
+    parameters: Sequence[Any],
+    moment: datetime,
+    touched: Iterable[int] = (),
+) -> None:
+    """Give these accounts, and all that share a key or a user with them, the users that follow from the data now.
+
+    ``accounts``: a select of ids of accounts. ``touched``: users whose facts are derived besides those of the accounts.
+    Run inside a transaction that holds :func:`checks.dialect.lock_accounts`, after the change.
+    """
+    with (
+        dialect.temporary(cursor, facts.TOUCHED, facts.TOUCHED_DEFINITION),
+        joining.joining_tables(cursor),
+    ):
+        dialect.fill_ids(cursor, facts.TOUCHED, touched)
+        cursor.execute(
+            f"{joining.INSERT_NODES}{joining.stored_nodes(0)} FROM checks_account a "
+            f"JOIN checks_source s ON s.id = a.source_id WHERE a.id IN ({accounts})",
+            parameters,
+        )
+        if cursor.rowcount:
+            cursor.execute(
+                f"INSERT INTO {facts.TOUCHED} SELECT DISTINCT old_user FROM {joining.NODES} "
+                f"WHERE old_user IS NOT NULL ON CONFLICT DO NOTHING"
+            )
+            joining.collect(cursor)
+            joining.join_accounts(cursor)
+            moved = users.settle(cursor, moment)
+            suggestions.store(cursor, None)
+            facts.refresh(facts.TOUCHED)
+            users.remove_empty(cursor, moved)
+            return
+        facts.refresh(facts.TOUCHED)

@@ -1,0 +1,168 @@
+"""A stored file as records: its columns for a preview, and its records by field for an import."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, BinaryIO
+
+from checks.models import Source, SourceMapping, Upload
+from checks.services import NOT_READ, RECORD_FIELDS, ReadingRules, rules_from, shorten
+from cii_project.imports.uploads import open_upload
+from cii_project.imports.vendor_layouts import (
+    VendorLayout,
+    field_of_columns,
+    layout_of,
+    words_of_layout,
+)
+from integrations.services import SOURCES, FileSource, SourceError
+
+PREVIEW_ROWS = 10
+# Number of JSON records that are searched for keys.
+LOOKED_AT = 200
+MOST_COLUMNS = 300
+_FIELDS = frozenset(RECORD_FIELDS)
+
+
+@dataclass(frozen=True, slots=True)
+class FilePreview:
+    """The columns of a file and its first rows, each cell on one short line. ``values``: the whole cells' texts."""
+
+    columns: list[str]
+    rows: list[list[str]]
+    layout: VendorLayout | None
+
+
+def preview_file(upload: Upload) -> FilePreview:
+    """The first rows of a stored file. Raises :class:`SourceError`."""
+    reader = SOURCES[upload.file_format]
+    columns: dict[str, None] = {}
+    rows: list[dict[Any, Any]] = []
+    looked_at = PREVIEW_ROWS if upload.file_format == "csv" else LOOKED_AT
+    with open_upload(upload) as stream:
+        for _, record in islice(reader.read_as_written(stream), looked_at):
+            row = record if isinstance(record, dict) else record.original
+            if not isinstance(row, dict):
+                continue
+            columns.update(dict.fromkeys(name for name in row if isinstance(name, str) and name.strip()))
+            rows.append(row)
+            if len(columns) > MOST_COLUMNS:
+                raise SourceError(
+                    f"the file has more than {MOST_COLUMNS} columns; export only those that a user record needs"
+                )
+    if not rows:
+        raise SourceError("the file has no rows: export it again and see that it holds the accounts")
+    names = list(columns)
+    shown = [[_cell(row.get(name)) for name in names] for row in rows[:PREVIEW_ROWS]]
+    return FilePreview(names, shown, layout_of(names))
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else shorten(value)
+
+
+def columns_of(upload: Upload, preview: FilePreview | None = None) -> dict[str, str]:
+    """Column of the file → field, for the columns that are read: as kept with the source, else by guess."""
+    found = preview or preview_file(upload)
+    stored = mapping_of(upload.source)
+    return field_of_columns(found.columns, stored.columns if stored else {})
+
+
+def mapping_of(source: Source) -> SourceMapping | None:
+    return SourceMapping.objects.filter(source_id=source.pk).first() if source.pk else None
+
+
+def columns_in(reader: FileSource, stream: BinaryIO) -> list[str]:
+    """The names of a file's columns, or of the keys of its first records; none where it cannot be read."""
+    found: dict[str, None] = {}
+    try:
+        for _, record in islice(reader.read_as_written(stream), LOOKED_AT):
+            if isinstance(record, dict):
+                found.update(dict.fromkeys(name for name in record if name.strip()))
+                if reader.slug == "csv":
+                    break
+    except SourceError:
+        # The import itself says why.
+        return []
+    return list(found)
+
+
+def completed_columns(
+    source: Source, columns: Sequence[str], given: Mapping[str, str]
+) -> tuple[dict[str, str], frozenset[str]]:
+    """Field → column: ``given``, completed by what is kept with the source and by the vendor's layout. And the fields
+    whose own column is not read."""
+    stored = mapping_of(source)
+    kept = stored.columns if stored else {}
+    free = [column for column in columns if column not in given.values()]
+    found = field_of_columns(free, kept)
+    layout = layout_of(free)
+    known = {**(layout.guesses(free) if layout else {}), **kept}
+    completed = {
+        field: column for column, field in found.items() if field not in given and known.get(column) == field
+    }
+    unread = {name for name in kept if kept[name] == NOT_READ and name in _FIELDS and name not in given}
+    return {**given, **completed}, frozenset(unread)
+
+
+def without_fields(records: Iterable[tuple[int, Any]], unread: frozenset[str]) -> Iterator[tuple[int, Any]]:
+    """The records without these fields."""
+    for line, record in records:
+        if unread and isinstance(record, dict):
+            yield line, {name: value for name, value in record.items() if name not in unread}
+        else:
+            yield line, record
+
+
+def with_derived(records: Iterable[tuple[int, Any]], columns: Collection[str]) -> Iterator[tuple[int, Any]]:
+    """The records by field, with what follows from several of the vendor's columns or has none
+    (:attr:`VendorLayout.derive`). ``columns``: those of the file that are read."""
+    layout = layout_of(columns)
+    derive = layout.derive if layout else None
+    for line, record in records:
+        if derive is not None and isinstance(record, dict):
+            record.update(derive(record))
+        yield line, record
+
+
+def rules_for(
+    source: Source, columns: Mapping[str, str], mapping: SourceMapping | None = None
+) -> ReadingRules:
+    """The rules for reading a file with these columns: those stored with the source (or ``mapping``), then
+    those of its vendor's layout."""
+    stored = mapping or mapping_of(source)
+    words: dict[str, dict[str, str]] = {}
+    for name, word, meaning in words_of_layout(columns):
+        words.setdefault(name, {})[word] = meaning
+    for name, meanings in (stored.words if stored else {}).items():
+        words.setdefault(name, {}).update(meanings)
+    used = SourceMapping(
+        source=source,
+        words=words,
+        date_order=stored.date_order if stored else "",
+        zone=stored.zone if stored else "",
+    )
+    return rules_from(source, used, columns)
+
+
+def names_of_fields(columns: Mapping[str, str]) -> dict[str, str]:
+    """Field → column, and the placeholder names of :func:`records_of` → column."""
+    stand_ins = {f"({name})": name for name in _FIELDS}
+    return stand_ins | {field: column for column, field in columns.items()}
+
+
+def records_of(records: Iterable[tuple[int, Any]], columns: Mapping[str, str]) -> Iterator[tuple[int, Any]]:
+    """The records of a reader by field. A column that is not read never passes for the field of its name."""
+
+    def renamed(record: Mapping[Any, Any]) -> dict[Any, Any]:
+        return {
+            columns.get(name) or (f"({name})" if name in _FIELDS else name): value
+            for name, value in record.items()
+        }
+
+    for line, record in records:
+        if isinstance(record, dict):
+            yield line, renamed(record)
+        elif isinstance(record.original, dict):
+            yield line, record._replace(original=renamed(record.original))
+        else:
+            yield line, record

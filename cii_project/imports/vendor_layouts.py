@@ -1,0 +1,420 @@
+"""The column names of the vendors' own exports, as data.
+
+A layout is recognised by columns that only this export has together. Names are compared without case, blanks,
+punctuation and marks such as ``[READ ONLY]``; a key of a nested JSON object is written ``profile.login``. Sources: Okta
+Users API and Password Health report; Microsoft Entra "Download users", "User registration details" and Microsoft Graph
+``user``; Google Workspace "Download users" and Directory API ``users``; Active Directory ``Get-ADUser | Export-Csv``;
+AWS IAM credential report; Workday worker reports; BambooHR fields; GitHub member and dormant-user exports; Duo users.
+"""
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from checks.services import NOT_READ, RECORD_FIELDS
+
+_MARK = re.compile(r"\[[^\]]*\]")
+_NOISE = re.compile(r"[\W_]+")
+
+
+def fold_column(name: str) -> str:
+    """``Last Sign In [READ ONLY]`` and ``last_sign_in`` are one column."""
+    return _NOISE.sub("", _MARK.sub("", name)).casefold()
+
+
+@dataclass(frozen=True, slots=True)
+class VendorLayout:
+    """One vendor's exports.
+
+    ``columns``: field → the vendor's columns for it, the best first: the first one in the file is read.
+    ``signatures``: columns that tell the export, all of one entry. ``words``: column → what its words mean, where that is
+    particular to the column. ``provider``: as the contract names the vendor. ``derive``: field → value of a record, for
+    what several columns say together or none; takes the record by field, else by column.
+    """
+
+    slug: str
+    label: str
+    provider: str
+    columns: Mapping[str, tuple[str, ...]]
+    signatures: tuple[frozenset[str], ...]
+    is_hr: bool = False
+    words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    derive: Callable[[Mapping[Any, Any]], dict[str, str]] | None = None
+
+    def guesses(self, columns: Collection[str]) -> dict[str, str]:
+        """Column of the file → field. A column serves one field: the first that wants it."""
+        folded = {fold_column(column): column for column in reversed(list(columns))}
+        found: dict[str, str] = {}
+        for field_name, names in self.columns.items():
+            column = next((folded[n] for n in names if n in folded and folded[n] not in found), None)
+            if column is not None:
+                found[column] = field_name
+        return found
+
+
+def _layout(
+    slug: str,
+    label: str,
+    columns: Mapping[str, str],
+    signatures: tuple[str, ...],
+    *,
+    provider: str = "",
+    is_hr: bool = False,
+    words: Mapping[str, Mapping[str, str]] | None = None,
+    derive: Callable[[Mapping[Any, Any]], dict[str, str]] | None = None,
+) -> VendorLayout:
+    return VendorLayout(
+        slug,
+        label,
+        provider or slug.upper(),
+        {name: tuple(map(fold_column, line.split("|"))) for name, line in columns.items()},
+        tuple(frozenset(map(fold_column, line.split("|"))) for line in signatures),
+        is_hr,
+        {fold_column(column): meanings for column, meanings in (words or {}).items()},
+        derive,
+    )
+
+
+def _derive_of_aws(record: Mapping[Any, Any]) -> dict[str, str]:
+    """IAM has no disabled users: one without a password and without an active key cannot sign in. Its last sign-in is the
+    latest use of the password and of the keys, which are in one form (``2026-10-01T10:00:00+00:00``) or a word.
+    """
+    found = {}
+    if "status" not in record:
+        password = record.get("password_enabled", record.get("user_type"))
+        keys = [record.get(f"access_key_{number}_active") for number in (1, 2)]
+        found["status"] = "disabled" if [password, *keys] == ["false"] * 3 else "active"
+    if "last_sign_in_at" in record:
+        uses = [
+            record["last_sign_in_at"],
+            *(record.get(f"access_key_{number}_last_used_date") for number in (1, 2)),
+        ]
+        times = [use for use in uses if isinstance(use, str) and _AWS_TIME.match(use)]
+        if times:
+            found["last_sign_in_at"] = max(times)
+    return found
+
+
+_AWS_TIME = re.compile(r"\d{4}-\d\d-\d\dT")
+
+
+def _derive_of_member(record: Mapping[Any, Any]) -> dict[str, str]:
+    """A listed user is a member; a suspended one is not."""
+    return {} if "status" in record else {"status": "active"}
+
+
+_SUSPENDED = {"true": "suspended", "false": "active"}
+LAYOUTS: Mapping[str, VendorLayout] = {
+    layout.slug: layout
+    for layout in (
+        _layout(
+            "okta",
+            "Okta",
+            {
+                "login": "profile.login|login|username|user name",
+                "source_key": "id|user id|okta id|okta user id",
+                "email": "profile.email|email|primary email|email address",
+                "first_name": "profile.firstName|firstName",
+                "last_name": "profile.lastName|lastName",
+                "display_name": "profile.displayName|displayName|name|user",
+                "employee_id": "profile.employeeNumber|employeeNumber|employee id",
+                "department": "profile.department|department",
+                "title": "profile.title|title",
+                "company": "profile.organization|organization",
+                "manager": "profile.managerId|managerId",
+                "phone": "profile.mobilePhone|mobilePhone|primary phone|profile.primaryPhone",
+                "locale": "profile.locale|locale",
+                "user_type": "profile.userType|userType",
+                "status": "status|okta status|user status",
+                "created_at": "created|created date|creation date",
+                "status_changed_at": "statusChanged|status changed",
+                "password_changed_at": "passwordChanged|last password change|password changed",
+                "last_sign_in_at": "lastLogin|last login date",
+                "mfa_factors": "factors|enrolled factors|factor types|mfa factors|authenticators|enrolled authenticators",
+                "admin_roles": "admin roles|roles|administrator roles",
+                "groups": "groups",
+            },
+            (
+                "profile.login|status",
+                "login|status|lastLogin|passwordChanged",
+                "login|status|statusChanged",
+                "login|status|last login|last password change",
+                "username|status|lastLogin|passwordChanged",
+                "login|firstName|lastName|status|lastLogin",
+            ),
+        ),
+        _layout(
+            "entra",
+            "Microsoft Entra ID",
+            {
+                "login": "userPrincipalName",
+                "source_key": "id|objectId|object id|user object id",
+                "email": "mail",
+                "first_name": "givenName",
+                "last_name": "surname",
+                "display_name": "displayName|userDisplayName",
+                "employee_id": "employeeId",
+                "department": "department",
+                "title": "jobTitle",
+                "company": "companyName",
+                "phone": "mobile|mobilePhone|telephoneNumber",
+                "locale": "preferredLanguage",
+                "manager": "manager.userPrincipalName|manager|manager user principal name",
+                "user_type": "userType",
+                "status": "accountEnabled|account enabled",
+                "created_at": "createdDateTime|creation time|created date time",
+                "password_changed_at": "lastPasswordChangeDateTime",
+                "last_sign_in_at": "signInActivity.lastSuccessfulSignInDateTime|lastSuccessfulSignInDateTime"
+                "|signInActivity.lastSignInDateTime|lastSignInDateTime|last interactive sign in time",
+                "mfa_enabled": "isMfaRegistered|mfa registered|multifactor authentication registered",
+                "mfa_factors": "methodsRegistered|methods registered|authentication methods registered",
+            },
+            (
+                "userPrincipalName|accountEnabled",
+                "userPrincipalName|objectId",
+                "userPrincipalName|methodsRegistered",
+                "userPrincipalName|isMfaRegistered",
+                "userPrincipalName|id|userType",
+                "userPrincipalName|createdDateTime",
+                "userPrincipalName|id|displayName",
+            ),
+        ),
+        _layout(
+            "google",
+            "Google Workspace",
+            {
+                "login": "primaryEmail|email address|email",
+                "source_key": "id",
+                "first_name": "name.givenName|first name",
+                "last_name": "name.familyName|last name",
+                "display_name": "name.fullName|fullName",
+                "employee_id": "employee id",
+                "department": "department",
+                "title": "employee title|title",
+                "manager": "manager email",
+                "phone": "mobile phone|work phone",
+                "user_type": "employee type",
+                "status": "status|suspended",
+                "created_at": "creationTime|creation date",
+                "last_sign_in_at": "lastLoginTime|last sign in",
+                "mfa_enabled": "isEnrolledIn2Sv|2sv enrolled",
+            },
+            (
+                "email address|last sign in|status",
+                "email address|2sv enrolled",
+                "email address|org unit path|first name",
+                "primaryEmail|lastLoginTime",
+                "primaryEmail|name.familyName",
+                "primaryEmail|suspended",
+            ),
+            words={"suspended": _SUSPENDED},
+        ),
+        _layout(
+            "ad",
+            "Active Directory (PowerShell)",
+            {
+                "login": "SamAccountName",
+                "source_key": "ObjectGUID",
+                "email": "mail|EmailAddress",
+                "first_name": "GivenName",
+                "last_name": "Surname|sn",
+                "display_name": "DisplayName|Name",
+                "employee_id": "EmployeeID|EmployeeNumber",
+                "department": "Department",
+                "title": "Title",
+                "company": "Company",
+                "phone": "MobilePhone|mobile|OfficePhone|telephoneNumber",
+                "manager": "Manager",
+                "status": "Enabled|userAccountControl",
+                "created_at": "whenCreated|Created|createTimeStamp",
+                "password_changed_at": "PasswordLastSet|pwdLastSet",
+                "last_sign_in_at": "LastLogonDate|lastLogonTimestamp",
+                "password_never_expires": "PasswordNeverExpires",
+                "failed_sign_ins": "BadLogonCount|badPwdCount",
+                "groups": "MemberOf",
+            },
+            ("SamAccountName|ObjectGUID", "SamAccountName|DistinguishedName", "SamAccountName|Enabled"),
+            provider="ACTIVE_DIRECTORY",
+        ),
+        _layout(
+            "aws",
+            "AWS IAM",
+            {
+                "login": "user",
+                "source_key": "arn",
+                "created_at": "user_creation_time",
+                "password_changed_at": "password_last_changed",
+                "last_sign_in_at": "password_last_used",
+                "mfa_enabled": "mfa_active",
+                "user_type": "password_enabled",
+            },
+            ("user|arn|mfa_active", "user|password_enabled|mfa_active"),
+            # A user without a password for the console is used by programs alone.
+            words={
+                "password_enabled": {
+                    "false": "service_account",
+                    "true": "unknown",
+                    "not_supported": "unknown",
+                }
+            },
+            derive=_derive_of_aws,
+        ),
+        _layout(
+            "workday",
+            "Workday",
+            {
+                "login": "user name|workday account|email - work|work email|email - primary work|primary work email"
+                "|email|employee id|worker id",
+                "email": "email - work|work email|email - primary work|primary work email|email",
+                "employee_id": "employee id|worker id|wid",
+                "first_name": "first name|legal first name|legal name - first name|preferred first name",
+                "last_name": "last name|legal last name|legal name - last name|preferred last name",
+                "display_name": "worker|preferred name|legal name|full name|employee name",
+                "department": "department|supervisory organization|cost center",
+                "title": "business title|job title|position title|job profile",
+                "company": "company",
+                "phone": "phone - work|work phone|primary work phone",
+                "manager": "manager id|manager employee id|manager - employee id|manager email|worker's manager id",
+                "user_type": "worker type|employee type",
+                "status": "worker status|employment status|employee status|active status|active|status",
+                "created_at": "hire date|original hire date|most recent hire date|start date",
+                "status_changed_at": "termination date|end employment date",
+            },
+            (
+                "employee id|worker type",
+                "employee id|business title",
+                "employee id|supervisory organization",
+                "employee id|worker status",
+                "worker id|business title",
+                "worker id|worker type",
+                "worker id|worker status",
+            ),
+            is_hr=True,
+        ),
+        _layout(
+            "bamboohr",
+            "BambooHR",
+            {
+                "login": "work email|employee #|employee number",
+                "email": "work email",
+                "employee_id": "employee #|employee number",
+                "first_name": "first name",
+                "last_name": "last name|last name, first name",
+                "display_name": "display name|full name|employee name|name",
+                "department": "department|division",
+                "title": "job title",
+                "phone": "mobile phone|work phone",
+                "manager": "supervisor eid|supervisor employee #|supervisor email|manager email",
+                "status": "status|employment status|employment history status|employee status",
+                "created_at": "hire date|original hire date",
+                "status_changed_at": "termination date",
+            },
+            (
+                "employee #|work email",
+                "employee #|reporting to",
+                "employee number|work email",
+                "work email|supervisor email",
+                "work email|reporting to",
+                "work email|supervisor eid",
+            ),
+            is_hr=True,
+        ),
+        _layout(
+            "github",
+            "GitHub",
+            {
+                "login": "login|username|github com login",
+                "source_key": "node_id|id",
+                "display_name": "name|github com name",
+                "email": "email|verified domain email|github com verified domain emails",
+                "mfa_enabled": "two_factor_authentication|hasTwoFactorEnabled|two_factor_enabled|tfa_enabled|2fa_enabled"
+                "|github com two factor auth",
+                "last_sign_in_at": "last_active|last_activity",
+                "created_at": "created_at|createdAt",
+                "status": "suspended|suspended?",
+                "user_type": "type|account type",
+            },
+            (
+                "login|two_factor_enabled",
+                "login|two_factor_authentication",
+                "login|hasTwoFactorEnabled",
+                "login|tfa_enabled",
+                "login|2fa_enabled",
+                "login|saml_name_id",
+                "login|dormant?",
+                # The licence report of an enterprise (docs.github.com, "License reports reference").
+                "github com login|github com two factor auth",
+            ),
+            words={"suspended": _SUSPENDED},
+            derive=_derive_of_member,
+        ),
+        _layout(
+            "duo",
+            "Duo",
+            {
+                "login": "username",
+                "source_key": "user_id",
+                "email": "email|email address",
+                "first_name": "firstname|first name",
+                "last_name": "lastname|last name",
+                "display_name": "realname|real name|full name|name",
+                "status": "status",
+                "last_sign_in_at": "last login|last_login|last authentication",
+                "created_at": "created|enrolled on",
+                "mfa_enabled": "is_enrolled|enrolled",
+                "groups": "groups",
+            },
+            (
+                "username|user_id|realname",
+                "username|realname|status",
+                "username|is_enrolled",
+                "username|status|phones",
+            ),
+        ),
+    )
+}
+
+
+def layout_of(columns: Collection[str]) -> VendorLayout | None:
+    """The layout whose signature the columns have; if several match, the one that knows most columns."""
+    folded = {fold_column(column) for column in columns}
+    fitting = [one for one in LAYOUTS.values() if any(signature <= folded for signature in one.signatures)]
+    return max(fitting, key=lambda one: len(one.guesses(columns)), default=None)
+
+
+def own_names(columns: Collection[str]) -> dict[str, str]:
+    """Column → the field of the same name, in any case."""
+    by_name = {fold_column(name): name for name in RECORD_FIELDS}
+    return {column: by_name[fold_column(column)] for column in columns if fold_column(column) in by_name}
+
+
+def field_of_columns(columns: Collection[str], stored: Mapping[str, str]) -> dict[str, str]:
+    """Column of the file → field, for the columns that are read: as stored with the source, else as the vendor's
+    layout says, else by their own names. A field is read from one column: the first of these that claims it."""
+    layout = layout_of(columns)
+    found: dict[str, str] = {}
+    open_columns = [column for column in columns if column not in stored]
+    for claimants, claims in (
+        (columns, stored),
+        (open_columns, layout.guesses(columns) if layout else {}),
+        (open_columns, own_names(columns)),
+    ):
+        for column in claimants:
+            name = claims.get(column, NOT_READ)
+            if name != NOT_READ and column not in found and name not in found.values():
+                found[column] = name
+    return found
+
+
+def words_of_layout(columns: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """(field, word, meaning) that the vendor's layout knows for the columns that are read as it says."""
+    layout = layout_of(columns)
+    if layout is None:
+        return []
+    return [
+        (name, word, meaning)
+        for column, name in columns.items()
+        if fold_column(column) in layout.columns.get(name, ())
+        for word, meaning in layout.words.get(fold_column(column), {}).items()
+    ]

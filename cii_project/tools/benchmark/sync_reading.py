@@ -1,0 +1,48 @@
+"""``benchmark sync``: an Okta organization on loopback, read in full and again, against calls ÷ allowed rate.
+
+The provider names 600 calls a minute, with the time scaled: at ``SCALE`` times as many, a minute of it takes seconds. What
+the product computes meanwhile is not scaled, so an import weighs ``SCALE`` times as much as with a real provider. The
+second sync, which takes as many calls, is measured at a tenth of the users.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from cii_project.tools.benchmark.measuring import Measurement
+from cii_project.tools.benchmark.scratch import Scratch
+
+CALLS_A_MINUTE = 600
+SCALE = 20
+# Percent of the limit that the source may use.
+SHARE = 75
+Say = Callable[[str], None]
+
+
+def measure_sync(scratch: Scratch, users: int, seed: int, say: Say) -> list[Measurement]:
+    tenth = max(100, users // 10)
+    small = _measure(scratch, tenth, seed, say, again=True)
+    large = _measure(scratch, users, seed, say, again=False)
+    first, second = large["first sync"], small["second sync"]
+    peak, before = (figures["first sync"]["peak_mb"] for figures in (large, small))
+    return [
+        Measurement("first sync", "s", first["seconds"], first["floor"], 1.1, note=_rate_note(first)),
+        Measurement(
+            "second sync of a tenth", "s", second["seconds"], second["floor"], 1.1, note=_rate_note(second)
+        ),
+        Measurement("peak memory", "MB", peak, note=f"{before:.0f} MB at {tenth:,} users"),
+    ]
+
+
+def _rate_note(figures: dict[str, Any]) -> str:
+    return f"{figures['calls']:,} calls at {SHARE} % of {CALLS_A_MINUTE} a minute, {SCALE} times as fast"
+
+
+def _measure(scratch: Scratch, users: int, seed: int, say: Say, *, again: bool) -> dict[str, dict[str, Any]]:
+    url = scratch.installed()
+    found: dict[str, dict[str, Any]] = scratch.step(
+        url, "sync_okta", users=users, seed=seed, calls=CALLS_A_MINUTE * SCALE, share=SHARE, again=again
+    )
+    for what, figures in found.items():
+        say(f"{users:,} users, {what}: {figures['seconds']:.1f} s, floor {figures['floor']:.1f} s")
+    scratch.drop(url)
+    return found

@@ -1,0 +1,48 @@
+"""Attributes of a provider's profile that a member maps to fields of the record."""
+
+from collections.abc import Mapping
+
+from integrations.json_types import JsonMapping
+from integrations.targets.shared.setting_fields import Field
+
+# Fields that customers keep in custom attributes.
+MAPPABLE = (
+    "employee_id",
+    "department",
+    "title",
+    "company",
+    "manager",
+    "owner",
+    "user_type",
+    "phone",
+    "locale",
+    "email",
+    "display_name",
+)
+ATTRIBUTES_FIELD = Field(
+    path="attributes",
+    label="Custom attributes",
+    help=f"One a line, field=attribute, such as employee_id=employeeId. Fields: {', '.join(MAPPABLE)}.",
+    widget="lines",
+    required=False,
+    most=200,
+    pattern=rf"({'|'.join(MAPPABLE)})=[A-Za-z0-9_.\-]{{1,100}}",
+    hint="Write field=attribute, such as employee_id=employeeId.",
+)
+
+
+def mapped_attributes(settings: JsonMapping) -> dict[str, str]:
+    """Field of the record → attribute of the profile."""
+    pairs = (str(line).partition("=") for line in settings.get("attributes") or ())
+    return {field: attribute for field, _, attribute in pairs}
+
+
+def attribute_text(user: JsonMapping, place: str) -> str | None:
+    """The text at a dotted place, such as ``customSchemas.Work.badge``; the values of a list joined; None for none."""
+    found: object = user
+    for part in place.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    if isinstance(found, list):
+        values = [each.get("value") if isinstance(each, Mapping) else each for each in found]
+        found = ", ".join(str(each) for each in values if each is not None)
+    return None if found is None or isinstance(found, Mapping) else str(found)

@@ -1,0 +1,1 @@
+"""Integrations in the database: their settings, their sealed secrets and their state."""

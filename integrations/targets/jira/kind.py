@@ -1,0 +1,278 @@
+"""Jira Cloud: an issue a check, commented while it is open, closed when cured (docs/targets/jira.md).
+
+https://developer.atlassian.com/cloud/jira/platform/rest/v3/ and …/apis/document/structure/ (the text nodes of the
+Atlassian Document Format hold no markup).
+"""
+
+import json
+from collections.abc import Sequence
+from typing import ClassVar
+from urllib.parse import urlencode
+
+from integrations.formatted_text import Block, Line, Paragraph, TextSpan
+from integrations.json_types import Json, JsonMapping, JsonObject
+from integrations.target_data import AttemptRequest, Event, RenderedBody, Target
+from integrations.targets.jira.preview import issue_page
+from integrations.targets.shared.call import Call
+from integrations.targets.shared.json_answers import compact, object_at, objects_at, parse_object, texts_at
+from integrations.targets.shared.preview import MessagePreview, source_of
+from integrations.targets.shared.setting_fields import TIMES, Field
+from integrations.targets.shared.summary import EventSummary, fit_into, truncate
+from integrations.targets.shared.target_kind import Inert, TargetKind
+from integrations.transport import http
+from integrations.transport.results import AttemptOutcome, Result
+
+MAX_SUMMARY = 255
+# The issue property with the ids of the deliveries that an issue contains already.
+PROPERTY = "identity-checks"
+REMEMBERED = 50
+PERMISSIONS = ("CREATE_ISSUES", "ADD_COMMENTS", "BROWSE_PROJECTS")
+PRIORITIES = {"critical": "Highest", "high": "High", "medium": "Medium", "low": "Low"}
+
+
+class Jira(TargetKind):
+    slug: ClassVar[str] = "jira"
+    label: ClassVar[str] = "Jira"
+    summary: ClassVar[str] = "An issue for each check, closed when nobody fails it any more."
+    position: ClassVar[int] = 60
+    # A description or comment takes 32,767 characters.
+    max_bytes: ClassVar[int] = 30_000
+    per_second: ClassVar[float | None] = 2.0
+    # Two at the same time could both find no issue and create one each.
+    concurrency: ClassVar[int] = 1
+    inert: ClassVar[Inert] = Inert.PLAIN
+    form_fields: ClassVar[tuple[Field, ...]] = (
+        Field(path="url", label="Site", help="https://example.atlassian.net", widget="url"),
+        Field(
+            path="email",
+            label="E-mail of the account",
+            pattern=r"[^\s:]+@[^\s:]+",
+            hint="Write an e-mail address.",
+        ),
+        Field(
+            path="api_token",
+            label="API token",
+            secret=True,
+            most=1024,
+            pattern=r"[\x21-\x7e]+",
+            hint="Write the token.",
+        ),
+        Field(
+            path="project",
+            label="Project key",
+            example="SEC",
+            pattern=r"[A-Z][A-Z0-9_]{1,30}",
+            hint="Write the project's key in capitals, such as SEC.",
+        ),
+        Field(path="issue_type", label="Issue type", default="Task", most=60),
+        Field(
+            path="priority",
+            label="Set the priority by the severity",
+            help="Off where the project's scheme has no Highest, High, Medium and Low.",
+            widget="checkbox",
+            default=False,
+        ),
+        Field(
+            path="labels",
+            label="Further labels",
+            widget="lines",
+            required=False,
+            most=100,
+            pattern=r"\S+",
+            hint="A label has no spaces.",
+        ),
+        *TIMES,
+    )
+
+    def render(self, event: Event, target: Target) -> RenderedBody:
+        return RenderedBody(
+            fit_into(event, target.frame, lambda summary: compact(_plan(summary, target)), self.max_bytes)
+        )
+
+    def preview(self, body: bytes, target: Target) -> MessagePreview:
+        return MessagePreview(source_of(body), issue_page(json.loads(body)))
+
+    def attempt(self, request: AttemptRequest, target: Target, call: Call) -> AttemptOutcome:
+        plan = json.loads(request.body)
+        jira = _Site(target, call)
+        if plan["do"] == "test":
+            return jira.test()
+        answer = jira.open_issue(plan["label"])
+        issues = objects_at(parse_object(answer.body), "issues")
+        if answer.status != 200 or issues is None:
+            return jira.unexpected(answer)
+        if not issues:
+            if plan["do"] != "fail":
+                return call.outcome(answer, reason="Nothing to add or to close: the check has no open issue.")
+            return jira.create(plan["fields"], request.id)
+        key, held = str(issues[0].get("key")), _held(issues[0])
+        if request.id in held:
+            return call.outcome(answer, reason=f"{key} holds this event already.")
+        commented = jira.comment(key, plan["text"], request.id, held)
+        if commented.status != 201 or plan["do"] != "resolve":
+            return jira.outcome(commented, f"Added to {key}.")
+        return jira.close(key)
+
+
+class _Site:
+    def __init__(self, target: Target, call: Call) -> None:
+        self.target, self.call = target, call
+        settings = target.settings
+        self.auth = http.HTTPBasicAuth(settings["email"].encode(), target.secrets["api_token"].encode())
+
+    def ask(self, method: str, path: str, body: Json = None) -> http.HttpAnswer:
+        url = f"{self.target.settings['url'].rstrip('/')}/rest/api/3/{path}"
+        return self.call.request(method, url, body=compact(body) if body is not None else b"", auth=self.auth)
+
+    def test(self) -> AttemptOutcome:
+        """Read the permissions in the project; nothing is created."""
+        query = {"projectKey": self.target.settings["project"], "permissions": ",".join(PERMISSIONS)}
+        answer = self.ask("GET", f"mypermissions?{urlencode(query)}")
+        given = object_at(parse_object(answer.body), "permissions")
+        if answer.status == 200:
+            missing = [name for name in PERMISSIONS if not object_at(given, name).get("havePermission")]
+            if missing:
+                reason = f"The account lacks permissions in the project: {', '.join(missing)}."
+                return self.call.outcome(answer, Result.PERMANENT, reason)
+        return self.outcome(answer, "The account may create issues and comments in the project.")
+
+    def open_issue(self, label: str) -> http.HttpAnswer:
+        jql = f'project = "{self.target.settings["project"]}" AND labels = "{label}" AND statusCategory != Done ORDER BY created DESC'
+        asked = {"jql": jql, "maxResults": 1, "fields": ["status"], "properties": [PROPERTY]}
+        return self.ask("POST", "search/jql", asked)
+
+    def create(self, fields: JsonMapping, id: str) -> AttemptOutcome:
+        properties = [{"key": PROPERTY, "value": {"deliveries": [id]}}]
+        answer = self.ask("POST", "issue", {"fields": fields, "properties": properties})
+        return self.outcome(answer, f"Made the issue {parse_object(answer.body).get('key', '')}.")
+
+    def comment(self, key: str, text: Json, id: str, held: list[str]) -> http.HttpAnswer:
+        answer = self.ask("POST", f"issue/{key}/comment", {"body": text})
+        if answer.status == 201:
+            # The comment exists, whether or not this succeeds.
+            kept = {"deliveries": [*held, id][-REMEMBERED:]}
+            self.ask("PUT", f"issue/{key}/properties/{PROPERTY}", kept)
+        return answer
+
+    def close(self, key: str) -> AttemptOutcome:
+        answer = self.ask("GET", f"issue/{key}/transitions")
+        if answer.status != 200:
+            return self.outcome(answer)
+        for transition in objects_at(parse_object(answer.body), "transitions") or ():
+            if object_at(transition, "to", "statusCategory").get("key") == "done":
+                move = {"transition": {"id": transition.get("id")}}
+                moved = self.ask("POST", f"issue/{key}/transitions", move)
+                return self.outcome(moved, f"Closed {key}.")
+        reason = f"{key} has no transition to a status of the category Done that this account may use."
+        return self.call.outcome(answer, Result.PERMANENT, reason)
+
+    def unexpected(self, answer: http.HttpAnswer) -> AttemptOutcome:
+        if answer.status == 200:
+            return self.call.outcome(
+                answer, Result.RETRYABLE, "What answered is not Jira's API: no “issues” in it."
+            )
+        return self.outcome(answer)
+
+    def outcome(self, answer: http.HttpAnswer, done: str | None = None) -> AttemptOutcome:
+        if 200 <= answer.status < 300:
+            return self.call.outcome(answer, reason=done)
+        body = parse_object(answer.body)
+        errors = texts_at(body, "errorMessages")
+        errors += [f"{name}: {text}" for name, text in object_at(body, "errors").items()]
+        reason = f"Jira answered {answer.status}: {'; '.join(errors)}" if errors else None
+        return self.call.outcome(answer, reason=reason)
+
+
+def _held(issue: JsonMapping) -> list[str]:
+    return texts_at(object_at(issue, "properties", PROPERTY), "deliveries")
+
+
+def _plan(summary: EventSummary, target: Target) -> JsonObject:
+    """The plan for a ticket, with or without an open issue at the time: create it from ``fields``, or add the
+    comment ``text``.
+
+    ``do``: fail, note or resolve; only the first creates an issue.
+    """
+    if summary.subject == "test":
+        return {"do": "test"}
+    settings = target.settings
+    label = f"identity-checks-{summary.check_id}-{target.short_id}"
+    text = _document(summary)
+    fields: JsonObject = {
+        "project": {"key": settings["project"]},
+        "issuetype": {"name": settings["issue_type"]},
+        "summary": truncate(summary.headline, MAX_SUMMARY),
+        "description": text,
+        "labels": [label, *settings.get("labels", ())],
+    }
+    if settings["priority"] and summary.severity:
+        fields["priority"] = {"name": PRIORITIES[summary.severity]}
+    if summary.subject == "resolved":
+        # It never makes an issue: there is nothing to do about these users.
+        return {"do": "note" if summary.still_failing else "resolve", "label": label, "text": text}
+    # The text once: a comment says the same as the description.
+    return {"do": "fail", "label": label, "fields": fields, "text": text}
+
+
+def _document(summary: EventSummary) -> JsonObject:
+    content = [_paragraph(summary.headline), *map(_block, summary.blocks)]
+    if summary.people and not summary.names_users:
+        content.append(_list([person.spans for person in summary.people]))
+        if summary.more:
+            content.append(_paragraph(summary.and_more))
+    if summary.actions:
+        content += [
+            _paragraph(summary.translate("What to do:")),
+            _list([(TextSpan(action),) for action in summary.actions]),
+        ]
+    if summary.link:
+        content.append(
+            {"type": "paragraph", "content": [_text(TextSpan(summary.link_label, url=summary.link))]}
+        )
+    return {"type": "doc", "version": 1, "content": content}
+
+
+def _block(block: Block) -> JsonObject:
+    if isinstance(block, Paragraph):
+        return {"type": "paragraph", "content": _inlines(block.lines)}
+    items = [
+        {"type": "listItem", "content": [{"type": "paragraph", "content": _inlines(item)}]}
+        for item in block.items
+    ]
+    if block.start is None:
+        return {"type": "bulletList", "content": items}
+    return {"type": "orderedList", "attrs": {"order": block.start}, "content": items}
+
+
+def _inlines(lines: Sequence[Line]) -> list[JsonObject]:
+    """Text nodes, and between the lines hard breaks: a line break in a text node is shown as a space."""
+    made: list[JsonObject] = []
+    for index, line in enumerate(lines):
+        if index:
+            made.append({"type": "hardBreak"})
+        made += [_text(span) for span in line if span.text]
+    return made
+
+
+def _text(span: TextSpan) -> JsonObject:
+    """A text node; its styles and its link are marks."""
+    marks: list[JsonObject] = []
+    if span.bold:
+        marks.append({"type": "strong"})
+    if span.italic:
+        marks.append({"type": "em"})
+    if span.url:
+        marks.append({"type": "link", "attrs": {"href": span.url}})
+    return {"type": "text", "text": span.text, **({"marks": marks} if marks else {})}
+
+
+def _paragraph(text: str) -> JsonObject:
+    return {"type": "paragraph", "content": [{"type": "text", "text": text}]}
+
+
+def _list(lines: Sequence[Line]) -> JsonObject:
+    items = [
+        {"type": "listItem", "content": [{"type": "paragraph", "content": _inlines((line,))}]}
+        for line in lines
+    ]
+    return {"type": "bulletList", "content": items}

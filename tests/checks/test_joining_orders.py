@@ -1,0 +1,99 @@
+"""Who is one user follows from the accounts, and not from the order in which sources were imported."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from checks.models import Account, JoinSuggestion
+from tests.checks.imports import Row, load, undone
+
+pytestmark = pytest.mark.django_db
+
+SOURCES = ("okta", "entra", "hr")
+ADDRESSES = ("kim@x.org", "lee@x.org", "pat@x.org", "")
+EMPLOYEE_IDS = ("", "", "100", "200", "300", "00000000")
+NAMES = ("", "Kim Lee", "Kim Lee (Admin)", "Pat Roe")
+TYPES = ("internal", "", "service_account")
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> dict[str, list[list[Row]]]:
+    """Per source its files, one after the other. Accounts keep their immutable id over renames; logins, addresses and
+    employee ids pass from one to the other."""
+    found: dict[str, list[list[Row]]] = {}
+    for slug in SOURCES:
+        keyed = draw(st.booleans())
+        files = []
+        for _ in range(draw(st.integers(1, 3))):
+            numbers = draw(st.lists(st.integers(1, 5), min_size=1, max_size=4, unique=True))
+            logins = draw(st.permutations(["kim", "lee", "pat", "kim@x.org", "kim-admin", "svc"]))
+            files.append(
+                [
+                    {
+                        "login": login,
+                        "email": draw(st.sampled_from(ADDRESSES)),
+                        "employee_id": draw(st.sampled_from(EMPLOYEE_IDS)),
+                        "display_name": draw(st.sampled_from(NAMES)),
+                        "user_type": draw(st.sampled_from(TYPES)),
+                        "status": draw(st.sampled_from(["active", "active", "disabled", "deleted"])),
+                        "created_at": draw(st.sampled_from(["2020-01-01", "2090-01-01"])),
+                    }
+                    | ({"source_key": f"k{number}"} if keyed else {})
+                    for number, login in zip(numbers, logins, strict=False)
+                ]
+            )
+        found[slug] = files
+    return found
+
+
+def outcome(files: dict[str, list[list[Row]]], order: list[str]) -> object:
+    """The users as sets of accounts, and the open suggestions, after imports in this order of sources."""
+    with undone():
+        waiting = {slug: list(each) for slug, each in files.items()}
+        for slug in order:
+            if waiting[slug]:
+                kind = "hr" if slug == "hr" else "identity"
+                load(waiting[slug].pop(0), slug, kind, full=True, force=True)
+        names = {
+            account.pk: f"{account.source.slug}/{account.login}/{account.source_key}"
+            for account in Account.objects.select_related("source")
+        }
+        users: dict[int | None, set[str]] = {}
+        for account in Account.objects.all():
+            users.setdefault(account.user_id, set()).add(names[account.pk])
+        assert None not in users
+        suggestions = {
+            (names[one.account_id], frozenset(users.get(one.user_id, ())))
+            for one in JoinSuggestion.objects.filter(state="open", record=None)
+        }
+        shared = {
+            names[pk] for pk in Account.objects.filter(employee_id_shared=True).values_list("pk", flat=True)
+        }
+        return {frozenset(each) for each in users.values()}, suggestions, shared
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(histories(), st.data())
+def test_the_order_of_imports_plays_no_part(files: dict[str, list[list[Row]]], data: st.DataObject) -> None:
+    steps = [slug for slug, each in files.items() for _ in each]
+    one, other = data.draw(st.permutations(steps)), data.draw(st.permutations(steps))
+    assert outcome(files, one) == outcome(files, other)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(histories())
+def test_no_user_is_left_without_an_account_or_joins_against_the_rules(
+    files: dict[str, list[list[Row]]],
+) -> None:
+    with undone():
+        for slug, each in files.items():
+            for rows in each:
+                load(rows, slug, "hr" if slug == "hr" else "identity", full=True, force=True)
+        by_user: dict[int, list[Account]] = {}
+        for account in Account.objects.all():
+            assert account.user_id is not None
+            assert account.join_reason
+            by_user.setdefault(account.user_id, []).append(account)
+        for accounts in by_user.values():
+            ids = {a.employee_key for a in accounts if a.employee_key and not a.employee_id_shared}
+            live = {a.employee_key for a in accounts if a.employee_key in ids and a.status != "deleted"}
+            assert len(live) <= 1, accounts

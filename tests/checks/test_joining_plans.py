@@ -1,0 +1,87 @@
+"""No statement of joining compares each account with each other."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+import pytest
+from django.db import connection, transaction
+
+from checks.importing.joining import NODES, join_accounts, joining_tables
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ACCOUNTS = 30_000
+# Comparing each account with each takes minutes; on a busy machine a statement takes a second.
+SECONDS = 15
+# Account n belongs to source n % 2. Columns that the others do not name: (kind of link) → SQL of n.
+SHARED = "CAST(n / 2 AS text)"
+OWN = "CAST(n AS text)"
+LINKS = {
+    "employee id": {"employee_key": SHARED},
+    "e-mail": {"email_key": f"{SHARED} || '@example.com'"},
+    "e-mail of several accounts of one source": {"email_key": "CAST(n / 6 AS text) || '@example.com'"},
+    "login": {"login_key": SHARED},
+    "login of those who have an employee id": {
+        "login_key": SHARED,
+        "employee_key": f"CASE n % 2 WHEN 0 THEN {OWN} ELSE '' END",
+    },
+    "users that exist": {"old_user": "n / 2 + 1", "login_key": SHARED},
+    "a member's decision": {"old_user": "n / 2 + 1", "pinned": "n % 4 < 2", "employee_key": SHARED},
+    "recycled ids": {
+        "source_key": OWN,
+        "employee_key": "CAST(n / 4 AS text)",
+        "present": "n % 4 < 2",
+        "live": "n % 4 < 2",
+    },
+    "one employee id": {"employee_key": "'e1'"},
+    "one e-mail": {"email_key": "'team@example.com'"},
+    "names that contradict": {"employee_key": "CAST(n / 4 AS text)", "name_key": OWN},
+}
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_thirty_thousand_accounts_join_within_seconds(link: str) -> None:
+    columns = {
+        "account_id": "n",
+        "source_id": "n % 2",
+        "source_key": "''",
+        "login_key": OWN,
+        "email_key": "''",
+        "employee_key": "''",
+        "name_key": "''",
+        "nhi": "FALSE",
+        "human": "TRUE",
+        "live": "TRUE",
+        "present": "TRUE",
+        "hr": "n % 2 = 1",
+        "old_user": "CAST(NULL AS bigint)",
+        "pinned": "FALSE",
+        "old_reason": "''",
+    } | LINKS[link]
+    with transaction.atomic(), connection.cursor() as cursor, joining_tables(cursor):
+        cursor.execute(
+            f"INSERT INTO {NODES} ({', '.join(columns)}) "
+            f"WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {ACCOUNTS}) "
+            f"SELECT {', '.join(columns.values())} FROM number"
+        )
+        with stopped_after(SECONDS):
+            join_accounts(cursor)
+        cursor.execute(f"SELECT COUNT(*) FROM {NODES} WHERE user_id IS NULL")
+        assert cursor.fetchone() == (0,)
+
+
+@contextmanager
+def stopped_after(seconds: int) -> Iterator[None]:
+    """Stop a statement that takes longer, with an error."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL statement_timeout = '{seconds}s'")
+        yield
+        return
+    end = monotonic() + 3 * seconds
+    connection.connection.set_progress_handler(lambda: monotonic() > end, 100_000)
+    try:
+        yield
+    finally:
+        connection.connection.set_progress_handler(None, 0)

@@ -1,0 +1,463 @@
+"""One table for each rule of docs/importing.md, "Which accounts are one user".
+
+A case is a list of imports (source, records), and the users that follow: for each user the logins of its accounts.
+"""
+
+import pytest
+from django.utils import timezone
+
+from checks.models import Account, Check, CheckResult, Finding, Import, JoinSuggestion, Run, Source, User
+from checks.services import (
+    delete_source,
+    exclude_user,
+    link_account,
+    run_checks,
+    sync_catalogue,
+    unlink_account,
+)
+from tests.checks.imports import Row, load
+
+pytestmark = pytest.mark.django_db
+
+Imports = list[tuple[str, list[Row]]]
+Users = list[set[str]]
+
+
+def given(imports: Imports) -> Import:
+    done = None
+    for source, rows in imports:
+        done = load(rows, source, "hr" if source.startswith("hr") else "identity")
+    assert done is not None
+    return done
+
+
+def users() -> Users:
+    found: dict[int | None, set[str]] = {}
+    for user, login in Account.objects.values_list("user_id", "login"):
+        found.setdefault(user, set()).add(login)
+    assert None not in found
+    return sorted(found.values(), key=sorted)
+
+
+def suggested() -> set[str]:
+    """The logins of the accounts that wait for a member's decision."""
+    return set(JoinSuggestion.objects.filter(state="open").values_list("account__login", flat=True))
+
+
+# --- The immutable id ---
+
+A = {"source_key": "k1", "login": "ann", "email": "ann@x.org", "employee_id": "101"}
+SAME_ACCOUNT: dict[str, Row] = {
+    "another login": {"login": "ann.new"},
+    "another address": {"email": "new@x.org"},
+    "another employee id": {"employee_id": "102"},
+    "another login and address": {"login": "ann.new", "email": "new@x.org"},
+    "another login and employee id": {"login": "ann.new", "employee_id": "102"},
+    "another login and address, no employee id": {
+        "login": "ann.new",
+        "email": "new@x.org",
+        "employee_id": "",
+    },
+}
+
+
+@pytest.mark.parametrize("change", SAME_ACCOUNT.values(), ids=SAME_ACCOUNT)
+def test_the_immutable_id_keeps_account_user_findings_and_exclusions(change: Row) -> None:
+    sync_catalogue()
+    load([A | {"status": "active", "mfa_enabled": "false", "created_at": "2020-01-01"}])
+    before = Account.objects.get()
+    assert before.user is not None
+    exclude_user(Check.objects.get(slug="password-age"), before.user, reason="leave", until=None, by=None)
+    run_checks(trigger=Run.Trigger.COMMAND, slugs=["no-mfa"])
+    load([A | {"status": "active", "mfa_enabled": "false", "created_at": "2020-01-01"} | change], full=True)
+    after = Account.objects.get()
+    assert (after.pk, after.user) == (before.pk, before.user)
+    assert Finding.objects.get(resolved_at=None).user == before.user
+    assert before.user.exclusions.count() == 1
+    assert after.login == change.get("login", "ann")
+
+
+def test_where_the_immutable_id_agrees_alone_the_record_waits() -> None:
+    load([A])
+    done = load([{"source_key": "k1", "login": "bob", "email": "bob@x.org", "employee_id": "999"}])
+    assert Account.objects.get().login == "ann"
+    assert suggested() == {"ann"}
+    assert "only the immutable id agrees" in str(done.warnings)
+
+
+IDENTIFIED: dict[str, tuple[Imports, Users]] = {
+    "an account with another key is not matched by its login": (
+        [("a", [{"login": "ann", "source_key": "k1"}]), ("a", [{"login": "ann", "source_key": "k2"}])],
+        [{"ann"}, {"ann"}],
+    ),
+    "an account without a key takes the key of its login": (
+        [("a", [{"login": "ann"}]), ("a", [{"login": "ANN", "source_key": "k1"}])],
+        [{"ANN"}],
+    ),
+    "and keeps it where a later file has no keys": (
+        [
+            ("a", [{"login": "ann", "source_key": "k1"}]),
+            ("a", [{"login": "ann"}]),
+            ("a", [{"login": "ann.new", "source_key": "k1"}]),
+        ],
+        [{"ann.new"}],
+    ),
+    "a key is of its source": (
+        [("a", [{"login": "ann", "source_key": "1"}]), ("b", [{"login": "bob", "source_key": "1"}])],
+        [{"ann"}, {"bob"}],
+    ),
+}
+
+
+# --- The employee id ---
+
+PLACEHOLDERS = [
+    *("00000000", "0", "TBD", "nan", "Contractor", "1.23457E+11", "n/a", "(blank)", "#REF!", "999999999"),
+    *("Not Assigned", "unknown", "-", "XXXXXX", "none", "12345678", "pending", "#VALUE!"),
+]
+BY_EMPLOYEE_ID: dict[str, tuple[Imports, Users]] = {
+    **{
+        f"the placeholder {word} joins nobody": (
+            [
+                ("a", [{"login": "ann", "employee_id": word}]),
+                ("b", [{"login": "bob", "employee_id": word}]),
+            ],
+            [{"ann"}, {"bob"}],
+        )
+        for word in PLACEHOLDERS
+    },
+    "an id joins accounts of two sources": (
+        [("a", [{"login": "ann", "employee_id": "E7"}]), ("hr", [{"login": "w1", "employee_id": "e7"}])],
+        [{"ann", "w1"}],
+    ),
+    "and two accounts of one source": (
+        [("a", [{"login": "ann", "employee_id": "7"}, {"login": "ann-adm", "employee_id": "7"}])],
+        [{"ann", "ann-adm"}],
+    ),
+    "and three, with names that agree": (
+        [
+            (
+                "a",
+                [
+                    {"login": "ann", "employee_id": "7", "display_name": "Ann Lee"},
+                    {"login": "adm", "employee_id": "7", "display_name": "Lee, Ann (Admin)"},
+                    {"login": "svc", "employee_id": "7"},
+                ],
+            )
+        ],
+        [{"ann", "adm", "svc"}],
+    ),
+    "names that contradict": (
+        [
+            (
+                "a",
+                [
+                    {"login": "ann", "employee_id": "7", "display_name": "Ann Lee"},
+                    {"login": "bob", "employee_id": "7", "display_name": "Bob Roe"},
+                ],
+            )
+        ],
+        [{"ann"}, {"bob"}],
+    ),
+    "four accounts of one source": (
+        [("a", [{"login": f"u{n}", "employee_id": "7"} for n in range(4)])],
+        [{"u0"}, {"u1"}, {"u2"}, {"u3"}],
+    ),
+    "nor do they join accounts of another source then": (
+        [
+            ("a", [{"login": f"u{n}", "employee_id": "7"} for n in range(4)]),
+            ("b", [{"login": "ann", "employee_id": "7"}]),
+        ],
+        [{"ann"}, {"u0"}, {"u1"}, {"u2"}, {"u3"}],
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{"login": f"u{n}", "employee_id": "7"} for n in range(4)],
+        [{"login": n, "employee_id": "7", "display_name": f"{n} {n}son"} for n in ("ann", "bob")],
+        [{"login": "ann", "employee_id": "TBD"}, {"login": "bob", "employee_id": "TBD"}],
+    ],
+    ids=["crowded", "contradicting", "placeholder"],
+)
+def test_where_an_id_joins_nobody_the_checks_against_hr_are_unknown_and_never_passed(rows: list[Row]) -> None:
+    sync_catalogue()
+    people = [row | {"status": "active", "user_type": "internal", "created_at": "2020-01-01"} for row in rows]
+    # HR ended the user whose id that is, and knows somebody else.
+    load([{"login": "w", "employee_id": "7", "status": "terminated", "department": "IT"}], "hr", "hr")
+    done = load([row | {"department": "Sales"} for row in people], "a")
+    if rows[0]["employee_id"] == "7":
+        assert "joins nobody" in str(done.warnings)
+    slugs = ["terminated-active", "missing-in-hr", "hr-mismatch"]
+    run = run_checks(trigger=Run.Trigger.COMMAND, slugs=slugs)
+    for result in CheckResult.objects.filter(run=run):
+        assert (result.failing, result.unknown) == (0, len(rows)), result.check_ref.slug
+        (cause,) = [each for each in result.unknown_causes if each["name"] == "employee_id"]
+        assert cause["source"] == "a"
+
+
+# --- The e-mail address ---
+
+M = "m@x.org"
+BY_EMAIL: dict[str, tuple[Imports, Users]] = {
+    "the address joins accounts of two sources": (
+        [("a", [{"login": "ann", "email": M}]), ("b", [{"login": "b1", "email": "M@X.ORG"}])],
+        [{"ann", "b1"}],
+    ),
+    **{
+        f"a {kind} does not join its owner by the address": (
+            [
+                ("a", [{"login": "ann", "email": M, "user_type": "internal"}]),
+                ("b", [{"login": "svc", "email": M, "user_type": kind}]),
+            ],
+            [{"ann"}, {"svc"}],
+        )
+        for kind in ("service_account", "shared_mailbox", "conference_room", "equipment")
+    },
+    "accounts of one source do not join by the address": (
+        [("a", [{"login": "ann", "email": M}, {"login": "bob", "email": M}])],
+        [{"ann"}, {"bob"}],
+    ),
+    "nor by way of an account of another source": (
+        [
+            ("a", [{"login": "ann", "email": M}, {"login": "bob", "email": M}]),
+            ("b", [{"login": "x", "email": M}]),
+        ],
+        [{"ann"}, {"bob"}, {"x"}],
+    ),
+    "of several with one address the one whose login agrees joins others": (
+        [
+            ("a", [{"login": "m", "email": M}, {"login": "bob", "email": M}]),
+            ("b", [{"login": "x", "email": M}]),
+        ],
+        [{"bob"}, {"m", "x"}],
+    ),
+    "or whose name agrees": (
+        [
+            (
+                "a",
+                [
+                    {"login": "u1", "email": "kim.lee@x.org", "display_name": "Kim Lee"},
+                    {"login": "u2", "email": "kim.lee@x.org", "display_name": "Bob Roe"},
+                ],
+            ),
+            ("b", [{"login": "x", "email": "kim.lee@x.org"}]),
+        ],
+        [{"u1", "x"}, {"u2"}],
+    ),
+    "different employee ids do not join by the address": (
+        [
+            ("a", [{"login": "ann", "email": M, "employee_id": "101"}]),
+            ("b", [{"login": "bob", "email": M, "employee_id": "102"}]),
+        ],
+        [{"ann"}, {"bob"}],
+    ),
+}
+ANCHORS: dict[str, tuple[Imports, Users]] = {
+    "an account without an id joins the employee, not another account": (
+        [
+            ("a", [{"login": "a1", "email": M}]),
+            ("b", [{"login": "b1", "email": M}]),
+            ("hr", [{"login": "w", "email": M, "employee_id": "101"}]),
+        ],
+        [{"a1", "b1", "w"}],
+    ),
+    "an employee joins no other by an address that is shared": (
+        [
+            ("hr", [{"login": "w1", "email": M, "employee_id": "101"}]),
+            ("b", [{"login": "b2", "email": M, "employee_id": "102"}]),
+            ("c", [{"login": "c", "email": M}]),
+        ],
+        [{"b2"}, {"c"}, {"w1"}],
+    ),
+    "the employee id wins over address and login": (
+        [
+            ("hr", [{"login": "w1", "email": "one@x.org", "employee_id": "101"}]),
+            ("hr2", [{"login": "w2", "email": "two@x.org", "employee_id": "102"}]),
+            ("a", [{"login": "w2", "email": "two@x.org", "employee_id": "101"}]),
+        ],
+        [{"w1", "w2"}, {"w2"}],
+    ),
+}
+ALL = {**IDENTIFIED, **BY_EMPLOYEE_ID, **BY_EMAIL, **ANCHORS}
+
+
+@pytest.mark.parametrize(("imports", "expected"), ALL.values(), ids=ALL)
+def test_who_is_one_user(imports: Imports, expected: Users) -> None:
+    given(imports)
+    assert users() == sorted(expected, key=sorted)
+
+
+@pytest.mark.parametrize(
+    ("imports", "expected"), [*BY_EMPLOYEE_ID.values(), *BY_EMAIL.values(), *ANCHORS.values()]
+)
+def test_the_same_users_follow_from_the_imports_in_reverse(imports: Imports, expected: Users) -> None:
+    given(imports[::-1])
+    assert users() == sorted(expected, key=sorted)
+
+
+def test_what_of_several_accounts_with_one_address_is_left_is_suggested() -> None:
+    given(
+        [
+            ("a", [{"login": "ann", "email": M}, {"login": "bob", "email": M}]),
+            ("b", [{"login": "x", "email": M}]),
+        ]
+    )
+    assert suggested() == {"ann", "bob"}
+
+
+# --- Joins are undone when later data contradict them ---
+
+JOINED: Imports = [
+    ("a", [{"login": "ann", "email": M, "source_key": "k1"}]),
+    ("b", [{"login": "b1", "email": M, "source_key": "k9"}]),
+]
+LATER: dict[str, tuple[Imports, Users]] = {
+    "the address moved on": (
+        [("b", [{"login": "b1", "email": "else@x.org", "source_key": "k9"}])],
+        [{"ann"}, {"b1"}],
+    ),
+    "the ids differ now": (
+        [
+            ("a", [{"login": "ann", "email": M, "source_key": "k1", "employee_id": "101"}]),
+            ("b", [{"login": "b1", "email": M, "source_key": "k9", "employee_id": "102"}]),
+        ],
+        [{"ann"}, {"b1"}],
+    ),
+    "one is a service account now": (
+        [
+            ("a", [{"login": "ann", "email": M, "source_key": "k1", "user_type": "internal"}]),
+            ("b", [{"login": "b1", "email": M, "source_key": "k9", "user_type": "service_account"}]),
+        ],
+        [{"ann"}, {"b1"}],
+    ),
+}
+
+
+@pytest.mark.parametrize(("later", "expected"), LATER.values(), ids=LATER)
+def test_a_join_that_the_data_contradict_is_undone(later: Imports, expected: Users) -> None:
+    given(JOINED)
+    assert users() == [{"ann", "b1"}]
+    given(later)
+    assert users() == expected
+
+
+@pytest.mark.parametrize("later", [later for later, _ in LATER.values()], ids=LATER)
+def test_but_not_where_a_member_made_it(later: Imports) -> None:
+    given(JOINED)
+    ann = User.objects.get()
+    link_account(Account.objects.get(login="b1"), ann)
+    given(later)
+    assert users() == [{"ann", "b1"}]
+
+
+def test_a_finding_stays_with_the_user_who_keeps_the_account_and_an_exclusion_waits_for_a_member() -> None:
+    sync_catalogue()
+    common = {"status": "active", "mfa_enabled": "false", "created_at": "2020-01-01"}
+    given([(source, [row | common for row in rows]) for source, rows in JOINED])
+    user = User.objects.get()
+    run_checks(trigger=Run.Trigger.COMMAND, slugs=["no-mfa"])
+    exclude_user(Check.objects.get(slug="password-age"), user, reason="leave", until=None, by=None)
+    load([common | {"login": "b1", "email": "else@x.org", "source_key": "k9"}], "b")
+    ann, b1 = (Account.objects.get(login=login).user for login in ("ann", "b1"))
+    assert (ann, b1) == (user, User.objects.exclude(pk=user.pk).get())
+    assert Finding.objects.get().user == user
+    assert (ann.exclusions.count(), b1.exclusions.count()) == (1, 0)
+    assert suggested() == {"b1"}
+
+
+RECYCLED: dict[str, tuple[Row, Row]] = {
+    "with another employee id": ({"employee_id": "101"}, {"employee_id": "102"}),
+    "created after the deletion": ({}, {"created_at": "2999-01-01"}),
+}
+
+
+@pytest.mark.parametrize("key", ["login", "email"])
+@pytest.mark.parametrize(("old", "new"), RECYCLED.values(), ids=RECYCLED)
+def test_who_has_a_recycled_login_or_address_inherits_nothing(key: str, old: Row, new: Row) -> None:
+    sync_catalogue()
+    new = dict(new)
+    if "created_at" in new:
+        new["created_at"] = (timezone.now() + timezone.timedelta(hours=1)).isoformat()
+    base = {"login": "ann", "email": M, "status": "active"}
+    load([base | {"source_key": "k1"} | old, {"login": "other", "source_key": "k0"}])
+    first = Account.objects.get(source_key="k1").user
+    assert first is not None
+    exclude_user(Check.objects.get(slug="no-mfa"), first, reason="leave", until=None, by=None)
+    load([{"login": "other", "source_key": "k0"}], full=True, force=True)
+    again = {"login": "other2" if key == "email" else "ann", "email": M if key == "email" else "z@x.org"}
+    load([again | {"source_key": "k2", "status": "active"} | new])
+    second = Account.objects.get(source_key="k2").user
+    assert second is not None
+    assert second != first
+    assert second.exclusions.count() == 0
+
+
+def test_who_has_a_recycled_employee_id_inherits_nothing() -> None:
+    old = {"login": "ann", "email": M, "employee_id": "101", "source_key": "k1", "status": "active"}
+    other = {"login": "other", "source_key": "k0"}
+    load([old, other])
+    load([other], full=True, force=True)
+    later = (timezone.now() + timezone.timedelta(hours=1)).isoformat()
+    load([old | {"login": "zed", "email": "z@x.org", "source_key": "k2", "created_at": later}])
+    first, second = (Account.objects.get(source_key=key).user for key in ("k1", "k2"))
+    assert first is not None
+    assert second not in (None, first)
+
+
+# --- Decisions and deleted sources have their neighbours joined again ---
+
+TWO_FIT: Imports = [
+    ("hr1", [{"login": "w1", "email": M, "employee_id": "101"}]),
+    ("hr2", [{"login": "w2", "email": M, "employee_id": "102"}]),
+    ("a", [{"login": "ann", "email": M}]),
+]
+
+
+def test_without_a_deleted_source_its_neighbours_are_joined() -> None:
+    given(TWO_FIT)
+    assert users() == [{"ann"}, {"w1"}, {"w2"}]
+    delete_source(Source.objects.get(slug="hr2"))
+    assert users() == [{"ann", "w1"}, {"w2"}]
+    assert suggested() == set()
+    assert Account.objects.get(login="ann").user.in_hr is True
+
+
+def test_a_deleted_source_leaves_the_users_that_follow_without_it() -> None:
+    given(TWO_FIT)
+    delete_source(Source.objects.get(slug="hr2"))
+    left = users()
+    # The same as where its accounts were deleted before the others came.
+    Account.objects.all().delete()
+    User.objects.all().delete()
+    given([TWO_FIT[1]])
+    delete_source(Source.objects.get(slug="hr2"))
+    given([TWO_FIT[0], TWO_FIT[2]])
+    assert users() == left
+
+
+def test_linking_has_the_neighbours_joined_again() -> None:
+    given([("a", [{"login": "a", "email": M}]), ("b", [{"login": "b", "email": M}]), ("c", [{"login": "c"}])])
+    assert users() == [{"a", "b"}, {"c"}]
+    link_account(Account.objects.get(login="a"), Account.objects.get(login="c").user)
+    # b has the address of an account that a member joined with c.
+    assert users() == [{"a", "b", "c"}]
+    assert User.objects.filter(accounts=None).count() == 0
+
+
+def test_unlinking_has_the_neighbours_joined_again() -> None:
+    given(TWO_FIT)
+    unlink_account(Account.objects.get(login="w2"))
+    # Of the two who fit a member set one apart: the other is left.
+    assert users() == [{"ann", "w1"}, {"w2"}]
+    assert suggested() == set()
+
+
+def test_a_later_import_changes_nothing_of_what_was_joined_again() -> None:
+    given(TWO_FIT)
+    unlink_account(Account.objects.get(login="w2"))
+    before = users()
+    given(TWO_FIT)
+    assert users() == before

@@ -1,0 +1,79 @@
+"""Managers and owners: by distinguished name, by a word that matches nobody, and deleted ones."""
+
+import pytest
+
+from checks.catalogue import CATALOGUE
+from checks.catalogue.definition import Settings
+from checks.models import Account, Import, User
+from tests.checks.factories import NOW
+from tests.checks.imports import load
+
+pytestmark = pytest.mark.django_db
+
+BOSS = "CN=Boss\\, Big,OU=Staff,DC=x,DC=example"
+
+
+def manager_of(login: str) -> str | None:
+    manager = User.objects.get(login=login).manager
+    return manager and manager.login
+
+
+def outcome(login: str) -> str:
+    check = CATALOGUE["manager-inactive"]
+    user = User.objects.filter(login=login)
+    if user.filter(check.fails(Settings(), NOW)).exists():
+        return "fails"
+    unknown = check.unknown(Settings(), NOW)
+    return "unknown" if unknown is not None and user.filter(unknown).exists() else "passes"
+
+
+def warnings(done: Import) -> list[str]:
+    return [each["text"] for each in done.warnings if each["field"] in ("manager", "owner")]
+
+
+@pytest.mark.parametrize(
+    "boss",
+    [
+        {"login": "b1", "display_name": "Boss, Big"},
+        {"login": "b1", "first_name": "", "display_name": "boss, BIG"},
+        {"login": "Boss, Big"},
+        {"login": "b1", "source_key": BOSS},
+    ],
+)
+def test_a_distinguished_name_is_resolved_within_its_source(boss: dict[str, str]) -> None:
+    done = load([{"login": "kim", "status": "active", "manager": BOSS}, {**boss, "status": "active"}])
+    assert manager_of("kim") == boss["login"]
+    assert (warnings(done), outcome("kim")) == ([], "passes")
+    assert load([{"login": "kim", "status": "active", "manager": BOSS}]).unchanged == 1
+    assert manager_of("kim") == boss["login"]
+
+
+def test_a_distinguished_name_is_resolved_once_its_account_comes() -> None:
+    done = load([{"login": "kim", "manager": BOSS}])
+    assert "1 account names a manager that matches no user" in warnings(done)[0]
+    assert "distinguished names are found by the display name or login" in warnings(done)[0]
+    load([{"login": "b1", "display_name": "Boss, Big"}])
+    assert manager_of("kim") == "b1"
+
+
+def test_a_distinguished_name_that_fits_several_or_another_source_names_nobody() -> None:
+    load([{"login": "b3", "display_name": "Boss, Big"}], "other")
+    done = load([{"login": "kim", "owner": BOSS}])
+    assert "owner that matches no user" in warnings(done)[0]
+    load([{"login": "b1", "display_name": "Boss, Big"}, {"login": "b2", "display_name": "Boss, Big"}])
+    assert User.objects.get(login="kim").owner is None
+
+
+def test_a_manager_that_matches_nobody_is_reported_and_does_not_fail() -> None:
+    done = load([{"login": f"u{i}", "status": "active", "manager": "gone"} for i in range(3)])
+    assert warnings(done) == [
+        "3 accounts name a manager that matches no user (“gone”): export the login, e-mail or employee id of the manager."
+    ]
+    assert outcome("u0") == "unknown"
+
+
+@pytest.mark.parametrize("status", ["disabled", "deleted"])
+def test_a_manager_who_left_fails(status: str) -> None:
+    load([{"login": "kim", "status": "active", "manager": "boss"}, {"login": "boss", "status": status}])
+    assert outcome("kim") == "fails"
+    assert Account.objects.get(login="kim").manager_key == "boss"

@@ -1,0 +1,343 @@
+"""Values one at a time, and what a record's columns are derived from: limits, boundaries and the texts of errors."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from checks.importing import records, values
+from checks.importing.records import COLUMNS, Problem, Record, fingerprint, parse
+from checks.importing.rules import NoteKind
+from checks.importing.values import MISSING, Refused
+
+NESTED: list[Any] = []
+for _ in range(100_000):
+    NESTED = [NESTED]
+
+
+def columns(**raw: Any) -> dict[str, Any]:
+    return dict(zip(COLUMNS, record(**raw).values, strict=True))
+
+
+def record(**raw: Any) -> Record:
+    found = parse({"login": "ann"} | raw)
+    assert isinstance(found, Record), found
+    return found
+
+
+def problem(**raw: Any) -> Problem:
+    found = parse({"login": "ann"} | raw)
+    assert isinstance(found, list)
+    assert len(found) == 1
+    return found[0]
+
+
+# --- Converters ---
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("  abc ", "abc"),
+        ("abcdefg", "abcdefg"),
+        (MISSING, ""),
+        (None, ""),
+        (42, "42"),
+        ("unknown", ""),
+        (" UnKnown", ""),
+        ("Unknow", "Unknow"),
+        ("unknown1", "unknown1"),
+    ],
+)
+def test_a_text_is_stripped_and_unknown_is_none(value: Any, text: str) -> None:
+    assert values.text_of(8)(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("abcdef", "at most 5 characters (it has 6)"), (True, "text"), ([], "text")]
+)
+def test_a_text_that_does_not_fit_is_refused(value: Any, expected: str) -> None:
+    with pytest.raises(Refused) as caught:
+        values.text_of(5)(value)
+    assert str(caught.value) == expected
+
+
+def test_a_text_as_long_as_its_column_fits() -> None:
+    assert values.text_of(5)("abcde") == "abcde"
+
+
+@pytest.mark.parametrize(
+    ("value", "reference"),
+    [(MISSING, None), ("unknown", None), ("", ""), ("  ", ""), (None, ""), (" boss ", "boss"), (7, "7")],
+)
+def test_a_reference_is_unknown_none_or_a_text(value: Any, reference: str | None) -> None:
+    assert values.reference_of(10)(value) == reference
+
+
+def test_a_reference_longer_than_its_column_is_refused() -> None:
+    with pytest.raises(Refused, match=r"at most 3 characters \(it has 4\)"):
+        values.reference_of(3)("boss")
+
+
+@pytest.mark.parametrize(
+    ("value", "chosen"),
+    [
+        (MISSING, None),
+        ("unknown", None),
+        ("", "none"),
+        ("  ", "none"),
+        (None, "none"),
+        ("On", "yes"),
+        (True, "yes"),
+        (False, "no"),
+    ],
+)
+def test_a_choice_is_looked_up_in_its_table(value: Any, chosen: str | None) -> None:
+    assert values.choice({"on": "yes", "true": "yes", "false": "no"}, "on or off", "none")(value) == chosen
+
+
+@pytest.mark.parametrize("value", [1.5, [], {}])
+def test_a_choice_that_is_not_a_word_says_what_is_expected(value: Any) -> None:
+    with pytest.raises(Refused) as caught:
+        values.choice({"on": "yes"}, "on or off", None)(value)
+    assert str(caught.value) == "on or off"
+
+
+@pytest.mark.parametrize("value", ["32nd of May", "X5", "2026-13-01", "yesterday", True])
+def test_only_what_looks_like_an_epoch_is_called_one(value: Any) -> None:
+    assert (
+        problem(created_at=value).expected
+        == "an ISO 8601 date or time, such as 2026-01-31 or 2026-01-31T08:30:00Z"
+    )
+
+
+def test_digits_that_python_takes_for_a_moment_are_an_epoch() -> None:
+    """`datetime.fromisoformat` takes any character for the separator, a digit too."""
+    assert "since 1970" in problem(created_at="2026013151200").expected
+
+
+@pytest.mark.parametrize(
+    ("convert", "value", "column"),
+    [
+        (values.employee_id, " N/A ", ""),
+        (values.employee_id, "none", ""),
+        (values.employee_id, "E0000", "E0000"),
+        (values.country, MISSING, ""),
+        (values.country, None, ""),
+        (values.country, " de ", "DE"),
+        (values.country, "uk", "GB"),
+        (values.country, "Unknown", ""),
+        (values.ip, MISSING, ""),
+        (values.ip, None, ""),
+        (values.ip, "", ""),
+        (values.ip, "unknown", ""),
+        (values.ip, " 192.0.2.1 ", "192.0.2.1"),
+        (values.ip, "[2001:DB8::1]", "2001:db8::1"),
+        (values.ip, "fe80::1%" + "z" * 37, "fe80::1%" + "z" * 37),
+        (values.count, MISSING, None),
+        (values.count, None, None),
+        (values.count, "unknown", None),
+        (values.count, "", None),
+        (values.count, 3.0, 3),
+        (values.count, "7.0", 7),
+        (values.count, "1000000", 1_000_000),
+    ],
+)
+def test_a_value_in_its_column(convert: Callable[[Any], Any], value: Any, column: Any) -> None:
+    assert convert(value) == column
+
+
+@pytest.mark.parametrize(
+    ("convert", "value", "expected"),
+    [
+        (values.country, "D", "an ISO 3166 code of two letters, such as DE, or the name of a country"),
+        (values.ip, "192.0.2", "an IPv4 or IPv6 address"),
+        (values.ip, "fe80::1%" + "z" * 38, "an IP address without a long zone"),
+        (values.count, "00000001", "a whole number from 0 to 1,000,000"),
+        (values.count, 1.5, "a whole number from 0 to 1,000,000"),
+        (values.flag, [], "true or false (yes/no and 1/0 are accepted)"),
+    ],
+)
+def test_a_value_that_is_refused_says_what_was_expected(
+    convert: Callable[[Any], Any], value: Any, expected: str
+) -> None:
+    with pytest.raises(Refused) as caught:
+        convert(value)
+    assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("login", "key"),
+    [("  Ann@X.org ", "ann@x.org"), (7, "7"), ("x" * 320, "x" * 320)]
+    + [(bad, "") for bad in (True, None, 1.5, [], "", "Unknown", "a\0", "\ud800", "x" * 321)],
+)
+def test_the_login_of_a_record_that_may_be_bad(login: Any, key: str) -> None:
+    assert records.login_of({"login": login}) == key
+
+
+# --- Columns that follow from others ---
+
+
+def test_roles_make_an_administrator() -> None:
+    assert [columns(admin_roles=roles)["is_admin"] for roles in (["owner"], [], "unknown")] == [
+        True,
+        False,
+        None,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ({"first_name": "Ann", "last_name": "Lee"}, "Ann Lee"),
+        ({"last_name": "Lee"}, "Lee"),
+        ({"first_name": "Ann", "last_name": "Lee", "display_name": "A. Lee"}, "A. Lee"),
+        ({"first_name": "x" * 160, "last_name": "y" * 160}, "x" * 160 + " " + "y" * 159),
+    ],
+)
+def test_a_display_name_is_made_from_first_and_last(given: dict[str, str], shown: str) -> None:
+    assert columns(**given)["display_name"] == shown
+
+
+def test_the_last_sign_in_is_kept() -> None:
+    found = columns(last_sign_in_at="2026-01-31")
+    assert (found["last_sign_in_at"], found["last_sign_in_known"]) == ("2026-01-31 00:00:00", True)
+
+
+@pytest.mark.parametrize(
+    ("given", "key"),
+    [
+        ({"email": "Ann@X.org", "login": "other@x.org"}, "ann@x.org"),
+        ({"login": "Ann@X.org"}, "ann@x.org"),
+        ({"login": "ann"}, ""),
+    ],
+)
+def test_the_key_of_an_address(given: dict[str, str], key: str) -> None:
+    assert columns(**given)["email_key"] == key
+
+
+def test_what_is_absent_has_an_empty_key() -> None:
+    found = columns()
+    assert {found[f"{name}_key"] for name in ("employee", "manager", "owner", "department", "title")} == {""}
+
+
+def test_applications_none_of_which_says_when_it_was_used() -> None:
+    assert columns(applications=["Wiki"])["app_unused_since"] is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "device", "key"),
+    [
+        ("sms", "+49 (30) 123-45.6/7", "+49301234567"),
+        ("sms", "0049 30 1234567", "+49301234567"),
+        ("voice", "  +1 555 0100", "+15550100"),
+        ("sms", "030 12300", "03012300"),
+        ("sms", "+1 555 XXX 0100", None),
+        ("sms", "+1 ••• 0100", None),
+        ("sms", "()", None),
+        ("fido2", "Serial-ABC 00", "serial-abc 00"),
+    ],
+)
+def test_a_device_is_known_by_its_number_without_spacing(kind: str, device: str, key: str | None) -> None:
+    found = record(mfa_factors=[{"kind": kind, "device": device}])
+    assert found.devices == ([(kind, key)] if key else [])
+
+
+def test_devices_are_those_of_the_active_factors_in_order() -> None:
+    factors = [
+        {"kind": "voice", "device": "+3"},
+        {"kind": "fido2", "device": "b", "status": "inactive"},
+        {"kind": "push"},
+        {"kind": "sms", "device": "+2"},
+    ]
+    assert record(mfa_factors=factors).devices == [("sms", "+2"), ("voice", "+3")]
+    assert record().devices == []
+
+
+def test_forwarding_addresses_come_with_their_domain() -> None:
+    found = record(forwarding=["Ann@X.ORG", "b@sub.y.org"])
+    assert found.forwards == [("Ann@X.ORG", "x.org"), ("b@sub.y.org", "sub.y.org")]
+    assert record().forwards == []
+
+
+# --- What cannot be stored ---
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "shown", "expected"),
+    [
+        ("title", "a\0b", "a\N{REPLACEMENT CHARACTER}b", "text without NUL characters"),
+        ("title", "a\udc80", "a\N{REPLACEMENT CHARACTER}", "UTF-8 text; save the file as UTF-8"),
+        ("login", "ß" * 161, "ß" * 59 + "…", "at most 320 characters once case-folded"),
+    ],
+)
+def test_an_error_shows_the_value_and_what_was_expected(
+    column: str, value: str, shown: str, expected: str
+) -> None:
+    assert problem(**{column: value}) == Problem(column, shown, expected)
+
+
+def test_a_nul_within_a_factor_is_found() -> None:
+    assert problem(mfa_factors=[{"kind": "sms", "device": "a\0"}]).expected == "text without NUL characters"
+
+
+def test_a_text_that_fills_its_column_once_folded_fits() -> None:
+    assert columns(login="ß" * 160)["login_key"] == "s" * 320
+
+
+# --- Fingerprints ---
+
+
+def test_a_record_is_known_by_its_fingerprint_without_being_parsed() -> None:
+    assert fingerprint({"login": "ann"}) == record().fingerprint
+    assert len(record().fingerprint) == 16
+
+
+def test_an_absent_field_is_not_an_empty_one() -> None:
+    assert len({fingerprint(raw) for raw in ({}, {"manager": None}, {"manager": ""}, {"owner": None})}) == 4
+
+
+def test_a_record_nested_too_deeply_is_known_by_the_types_of_its_fields() -> None:
+    deep = {"groups": NESTED}
+    assert fingerprint(deep) == fingerprint({"groups": NESTED})
+    others = [deep | {"title": "x"}, deep | {"title": None}, deep | {"title": 1}, {"roles": NESTED}]
+    assert len({fingerprint(raw) for raw in [deep, *others]}) == 5
+
+
+def test_new_rules_make_every_fingerprint_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = record().fingerprint
+    monkeypatch.setattr(records, "RULES_VERSION", b"another")
+    assert records.RecordParser().fingerprint({"login": "ann"}) != before
+
+
+# --- Leftovers of broken exports ---
+
+
+@pytest.mark.parametrize(
+    ("leftover", "advice"),
+    [
+        ("#REF!", "this is a spreadsheet's error value"),
+        ("System.Guid", "PowerShell wrote the type"),
+        ("Microsoft.Open.AzureAD", "PowerShell wrote the type"),
+        ("Selected.System.Guid", "PowerShell wrote the type"),
+        ("PSObject[]", "PowerShell wrote the type"),
+        ("List`1[x]", "PowerShell wrote the type"),
+        ("MultiValuedProperty", "PowerShell wrote the type"),
+        ("@{Method=sms}", "PowerShell wrote the type"),
+        ("{a, b...", "PowerShell wrote the type"),
+        ("a, b...}", "PowerShell wrote the type"),
+        ("a, b…}", "PowerShell wrote the type"),
+        ("${user}", "a program wrote an object"),
+        ("(object Foo)", "a program wrote an object"),
+        ("Array", "a program wrote an object"),
+        ("<%= x %>", "a program wrote an object"),
+        ("java.util.Map@1b2c3d", "a program wrote an object"),
+        ("[B@6d06d69c", "a program wrote an object"),
+    ],
+)
+def test_a_leftover_of_each_form_is_unknown_and_reported(leftover: str, advice: str) -> None:
+    found = record(title=leftover)
+    (note,) = found.notes
+    assert (note.field, note.kind, note.word) == ("title", NoteKind.LEFTOVER, leftover)
+    assert note.text.startswith(advice)
+    assert found.values[COLUMNS.index("title")] == ""

@@ -1,0 +1,122 @@
+"""import_users reads a file's columns as kept with the source, else as the vendor's export is known to name them."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+
+from checks.models import Account, Import, RejectedRow, Source
+from checks.services import save_mapping
+
+pytestmark = pytest.mark.django_db
+SAMPLES = Path(__file__).parents[1] / "samples"
+
+
+def run(path: Path, *options: str) -> str:
+    out = io.StringIO()
+    call_command("import_users", str(path), *options, stdout=out, stderr=out)
+    return out.getvalue()
+
+
+def test_an_export_of_a_vendor_needs_no_option() -> None:
+    run(SAMPLES / "aws-credential-report.csv", "--source", "aws")
+    kinds = dict(Account.objects.values_list("login", "user_type"))
+    assert kinds["ci-bot"] == "service_account"
+    assert Account.objects.get(login="kim").source_key == "arn:aws:iam::111122223333:user/kim"
+    run(SAMPLES / "ad-powershell.csv", "--source", "ad", "--dates", "mdy")
+    assert Account.objects.get(login="eholm").status == "disabled"
+
+
+def test_who_the_export_of_aws_lists_is_active_unless_nothing_signs_them_in(tmp_path: Path) -> None:
+    header = "user,arn,user_creation_time,password_enabled,mfa_active,access_key_1_active,access_key_2_active"
+    rows = {
+        "<root_account>": ("not_supported,true,false,false", "active"),
+        "kim": ("true,false,false,false", "active"),
+        "bot": ("false,false,false,true", "active"),
+        "left": ("false,false,false,false", "disabled"),
+    }
+    lines = [
+        f"{name},arn:aws:iam::1:user/{name},2022-01-01T00:00:00+00:00,{rest}"
+        for name, (rest, _) in rows.items()
+    ]
+    path = tmp_path / "aws.csv"
+    path.write_text("\n".join([header, *lines, ""]))
+    run(path, "--source", "aws")
+    assert dict(Account.objects.values_list("login", "status")) == {name: s for name, (_, s) in rows.items()}
+    assert Account.objects.get(login="kim").mfa is False
+
+
+def test_the_last_sign_in_of_aws_is_the_latest_use_of_password_and_keys(tmp_path: Path) -> None:
+    header = (
+        "user,arn,password_enabled,mfa_active,password_last_used,access_key_1_last_used_date,"
+        "access_key_2_last_used_date"
+    )
+    old, new = "2025-10-01T10:00:00+00:00", "2026-10-01T10:00:00+00:00"
+    rows = {
+        "password": (f"{new},{old},N/A", new),
+        "first-key": (f"no_information,{new},{old}", new),
+        "second-key": (f"{old},N/A,{new}", new),
+        "neither": ("no_information,N/A,N/A", None),
+    }
+    lines = [f"{name},arn:aws:iam::1:user/{name},true,false,{uses}" for name, (uses, _) in rows.items()]
+    path = tmp_path / "aws.csv"
+    path.write_text("\n".join([header, *lines, ""]))
+    run(path, "--source", "aws")
+    found = {a.login: a.last_sign_in_at and a.last_sign_in_at.isoformat() for a in Account.objects.all()}
+    assert found == {name: moment for name, (_, moment) in rows.items()}
+
+
+def test_who_the_export_of_github_lists_is_active(tmp_path: Path) -> None:
+    path = tmp_path / "github.csv"
+    path.write_text("login,id,two_factor_enabled,type\nkim,1,false,User\nci,2,false,Bot\n")
+    run(path, "--source", "github")
+    found = Account.objects.order_by("login").values_list("login", "status", "user_type")
+    assert list(found) == [("ci", "active", "service_account"), ("kim", "active", "internal")]
+
+
+def file_of(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "people.csv"
+    path.write_text(text)
+    return path
+
+
+def kept(**columns: str) -> Source:
+    source = Source.objects.create(slug="hr", name="HR")
+    save_mapping(source, columns=columns)
+    return source
+
+
+def test_columns_are_read_as_kept_with_the_source(tmp_path: Path) -> None:
+    kept(Konto="login", Mail="email", title="")
+    run(file_of(tmp_path, "Konto,Mail,title\nann,ann@example.com,CEO\n"), "--source", "hr")
+    account: Any = Account.objects.get()
+    assert (account.login, account.email, account.title) == ("ann", "ann@example.com", "")
+
+
+def test_an_hr_export_in_an_identity_source_is_pointed_out(tmp_path: Path) -> None:
+    file = file_of(tmp_path, "Employee ID,Worker Type,Work Email\n1,Employee,ann@example.com\n")
+    assert "Workday is an HR system, but people is of kind identity" in run(file, "--source", "people")
+    assert "HR system" not in run(file, "--source", "workday", "--kind", "hr")
+
+
+def test_an_option_wins_over_what_is_kept(tmp_path: Path) -> None:
+    kept(Konto="login", Mail="email")
+    file = file_of(tmp_path, "Konto,Mail\nann,ann@example.com\n")
+    run(file, "--source", "hr", "--map", "login=Mail")
+    assert Account.objects.get().login == "ann@example.com"
+
+
+def test_rejected_rows_are_stored_by_the_files_own_names(tmp_path: Path) -> None:
+    kept(Konto="login", Since="created_at")
+    with pytest.raises(SystemExit):
+        run(
+            file_of(tmp_path, "Konto,Since\nann,2024-01-01\nbob,yesterday\n"),
+            "--source",
+            "hr",
+            "--rejects",
+            str(tmp_path / "r.csv"),
+        )
+    row = RejectedRow.objects.get(of_import=Import.objects.get())
+    assert (row.line, row.record) == (3, {"Konto": "bob", "Since": "yesterday"})

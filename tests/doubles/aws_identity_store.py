@@ -1,0 +1,94 @@
+"""AWS's identity store as its API reference has it: JSON 1.1, pages by token, signed requests."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from cii_project.tools.scripted_sources.server import Answer, Asked
+from tests.doubles.aws_iam import CALLER, signature_problem
+
+STORE, REGION = "d-1234567890", "eu-central-1"
+# Errors of the signature have other codes in JSON than in XML.
+CODES = {
+    b"SignatureDoesNotMatch": "InvalidSignatureException",
+    b"InvalidClientTokenId": "UnrecognizedClientException",
+}
+
+
+def store_error(code: str, message: str = "", status: int = 400) -> Answer:
+    """An error of JSON 1.1."""
+    return _json({"__type": f"com.amazonaws.identitystore#{code}", "Message": message}, status)
+
+
+def store_user(number: int, name: str, **values: Any) -> dict[str, Any]:
+    """A user as ``ListUsers`` shows one."""
+    return {
+        "IdentityStoreId": STORE,
+        "UserId": f"9067e0a1-0000-0000-0000-{number:012}",
+        "UserName": name,
+        "Name": {"GivenName": "Given", "FamilyName": "Family"},
+        "DisplayName": name.title(),
+        "Emails": [{"Value": f"{name}@example.com", "Type": "work", "Primary": True}],
+        "UserStatus": "ENABLED",
+        "CreatedAt": 1_709_283_600.5,
+        **values,
+    }
+
+
+@dataclass
+class ScriptedIdentityStore:
+    """An identity store. ``groups``: name → ids of users; ``forbidden``: operations that are denied."""
+
+    users: list[dict[str, Any]] = field(default_factory=list)
+    groups: dict[str, list[str]] = field(default_factory=dict)
+    forbidden: tuple[str, ...] = ()
+    page: int = 100
+    base: str = ""
+
+    def answer(self, asked: Asked) -> Answer:
+        if problem := signature_problem(asked, "identitystore", REGION):
+            code = next(code for word, code in CODES.items() if word in problem.body)
+            return store_error(code, "The signature or its key is wrong.")
+        target = {name.lower(): value for name, value in asked.headers.items()}.get("x-amz-target", "")
+        operation = target.removeprefix("AWSIdentityStore.")
+        body = json.loads(asked.body)
+        if operation in self.forbidden:
+            action = f"identitystore:{operation}"
+            return store_error(
+                "AccessDeniedException",
+                f"User: {CALLER} is not authorized to perform: {action} on resource: *",
+            )
+        if body["IdentityStoreId"] != STORE:
+            return store_error("ResourceNotFoundException", "The identity store was not found.")
+        answers: dict[str, Callable[[dict[str, Any]], Answer]] = {
+            "ListUsers": lambda body: self._page(body, "Users", self.users),
+            "ListGroups": self._groups,
+            "ListGroupMemberships": self._members,
+        }
+        return answers[operation](body) if operation in answers else store_error("UnknownOperationException")
+
+    def _groups(self, body: dict[str, Any]) -> Answer:
+        found = [{"GroupId": f"g-{name}", "DisplayName": name} for name in self.groups]
+        return self._page(body, "Groups", found)
+
+    def _members(self, body: dict[str, Any]) -> Answer:
+        name = body["GroupId"].removeprefix("g-")
+        if name not in self.groups:
+            return store_error("ResourceNotFoundException", "GROUP not found.")
+        found = [{"GroupId": body["GroupId"], "MemberId": {"UserId": each}} for each in self.groups[name]]
+        return self._page(body, "GroupMemberships", found)
+
+    def _page(self, body: dict[str, Any], key: str, items: list[Any]) -> Answer:
+        token = body.get("NextToken", "")
+        if token and not token.startswith("token-"):
+            return store_error("ValidationException", "The token is not valid.")
+        start = int(token.removeprefix("token-") or 0)
+        end = start + min(body["MaxResults"], self.page)
+        return _json({key: items[start:end], **({"NextToken": f"token-{end}"} if end < len(items) else {})})
+
+
+def _json(value: dict[str, Any], status: int = 200) -> Answer:
+    return Answer(status, orjson.dumps(value), {"Content-Type": "application/x-amz-json-1.1"})
