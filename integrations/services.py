@@ -127,6 +127,7 @@ from integrations.target_data import (
 from integrations.targets import KINDS, is_secret_key, kind_of
 from integrations.targets.shared.call import NO_TOKEN
 from integrations.targets.shared.event_json import encode_event
+from integrations.targets.shared.formatting import Reader, fact_lines
 from integrations.targets.shared.mail.addresses import smtp_address
 from integrations.targets.shared.mail.report_mail import MailParts, mail_parts
 from integrations.targets.shared.preview import MessagePreview
@@ -215,6 +216,7 @@ __all__ = [
     "RateBudget",
     "RateLimit",
     "RateSeen",
+    "Reader",
     "RecordPage",
     "RenderedBody",
     "ResourceType",
@@ -250,6 +252,7 @@ __all__ = [
     "encode_event",
     "end_failing",
     "example_settings",
+    "fact_lines",
     "file_columns",
     "find_resource",
     "has_lost_secrets",

@@ -48,6 +48,7 @@ class AdminWeakMfa(CatalogueCheck):
                 "If you no longer need the administrator rights, tell us.",
             ),
             due_days=7,
+            shows=("sourcesWithoutResistantMfa", "adminRoles"),
         ),
         manager=ManagerText(
             found="This account has administrator rights, and a fake sign-in page could get around its second sign-in step.",
@@ -55,6 +56,7 @@ class AdminWeakMfa(CatalogueCheck):
                 "See that they have two security keys, or a passkey and a key.",
                 "Tell us if they no longer need the administrator rights.",
             ),
+            shows=("sourcesWithoutResistantMfa", "adminRoles"),
         ),
         list=ListText(found="These administrators have no second step that withstands a fake sign-in page."),
     )

@@ -10,21 +10,27 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class UserText:
-    """To the user: what was found on their account, why it matters, what to do, by when, and the contact."""
+    """To the user: what was found on their account, why it matters, what to do, by when, and the contact.
+
+    ``shows``: keys of the check's details that help the reader, such as the systems that it is about.
+    """
 
     found: str
     why: str
     actions: Sequence[str]
     due_days: int
     contact: str = "your IT help desk"
+    shows: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ManagerText:
-    """To the manager, about one account of the team: what was found, and what the manager can do."""
+    """To the manager, about one account of the team: what was found, what the manager can do, and the details that
+    help with it."""
 
     found: str
     actions: Sequence[str]
+    shows: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +43,7 @@ class ListText:
 @dataclass(frozen=True, slots=True)
 class AudienceText:
     """The text for one audience, with the settings filled in. ``why`` and ``due_days`` are the user's alone;
-    a list has no ``contact``."""
+    a list has no ``contact`` and no ``shows``: it has all details of its users."""
 
     found: str
     actions: Sequence[str]
@@ -45,6 +51,7 @@ class AudienceText:
     due_days: int = 0
     contact: str = ""
     subject: str = ""
+    shows: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ class DeniedTerritory(CatalogueCheck):
             ),
             due_days=1,
             contact="your security team",
+            shows=("country", "lastSignIn"),
         ),
         manager=ManagerText(
             found="This account was used to sign in from a country from which we do not expect sign-ins.",
@@ -42,6 +43,7 @@ class DeniedTerritory(CatalogueCheck):
                 "Ask whether they are travelling, and tell us until when.",
                 "If they are not, tell us today.",
             ),
+            shows=("country", "lastSignIn"),
         ),
         list=ListText(found="The last sign-in of these users came from a denied country ({{countries}})."),
     )

@@ -35,6 +35,7 @@ class DormantAdmin(CatalogueCheck):
                 "If you need them now and then, we can give them to you for the time of the work.",
             ),
             due_days=7,
+            shows=("adminRoles", "lastSignIn"),
         ),
         manager=ManagerText(
             found="This account has administrator rights and has not been used for more than {{idle_days}} days.",
@@ -42,6 +43,7 @@ class DormantAdmin(CatalogueCheck):
                 "Tell us whether they still need the administrator rights.",
                 "If not, we will remove them; they can be given again at any time.",
             ),
+            shows=("adminRoles", "lastSignIn"),
         ),
         list=ListText(found="These administrators have not signed in for more than {{idle_days}} days."),
     )

@@ -40,6 +40,7 @@ class EmailForwarding(CatalogueCheck):
             ),
             due_days=7,
             contact="your security team",
+            shows=("forwardedTo",),
         ),
         manager=ManagerText(
             found="The e-mail of this account is forwarded to an address outside the company.",

@@ -35,6 +35,7 @@ class GuestAdmin(CatalogueCheck):
             ),
             due_days=7,
             contact="the person at our company who invited you",
+            shows=("adminRoles", "lastSignIn"),
         ),
         manager=ManagerText(
             found="This guest has administrator rights in our systems.",
@@ -42,6 +43,7 @@ class GuestAdmin(CatalogueCheck):
                 "Tell us whether they need the rights, what for and until when.",
                 "If not, we will remove them.",
             ),
+            shows=("adminRoles", "lastSignIn"),
         ),
         list=ListText(found="These guests have an administrator role."),
     )

@@ -40,6 +40,7 @@ class HrMismatch(CatalogueCheck):
             ),
             due_days=30,
             contact="the HR department",
+            shows=("manager", "department", "title"),
         ),
         manager=ManagerText(
             found="HR and our sign-in system have different details about this person ({{fields}}).",
@@ -47,6 +48,7 @@ class HrMismatch(CatalogueCheck):
                 "Tell us which department, title and manager are right.",
                 "After a change of job, tell us which access is no longer needed.",
             ),
+            shows=("manager", "department", "title"),
         ),
         list=ListText(found="HR and an identity provider disagree on these users ({{fields}})."),
     )

@@ -43,6 +43,7 @@ class InactiveAccountProbing(CatalogueCheck):
             ),
             due_days=7,
             contact="your security team",
+            shows=("lastSignIn",),
         ),
         manager=ManagerText(
             found="Somebody tried to sign in to this account without success, and it has not been used for more than {{idle_days}} days.",
@@ -50,6 +51,7 @@ class InactiveAccountProbing(CatalogueCheck):
                 "Tell us whether the account is still needed.",
                 "If it is, ask them to set a new password and a second sign-in step.",
             ),
+            shows=("lastSignIn",),
         ),
         list=ListText(
             found="Sign-ins to these unused accounts have been tried without success {{attempts}} times or more."

@@ -36,6 +36,7 @@ class InactiveGuest(CatalogueCheck):
             ),
             due_days=14,
             contact="the person at our company who invited you",
+            shows=("lastSignIn",),
         ),
         manager=ManagerText(
             found="This guest has not used their access for more than {{idle_days}} days.",
@@ -43,6 +44,7 @@ class InactiveGuest(CatalogueCheck):
                 "Tell us whether you still work together.",
                 "If not, we will close the access.",
             ),
+            shows=("lastSignIn",),
         ),
         list=ListText(found="These guests have not signed in for more than {{idle_days}} days."),
     )

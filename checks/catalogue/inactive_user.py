@@ -36,6 +36,7 @@ class InactiveUser(CatalogueCheck):
                 "If you do not need it any more, tell us and we will close it.",
             ),
             due_days=14,
+            shows=("lastSignIn",),
         ),
         manager=ManagerText(
             found="Nobody has signed in to this account for more than {{idle_days}} days.",
@@ -43,6 +44,7 @@ class InactiveUser(CatalogueCheck):
                 "Tell us whether they still need it, for example after a long leave.",
                 "If they have left, tell us and we will close it.",
             ),
+            shows=("lastSignIn",),
         ),
         list=ListText(found="These users have not signed in for more than {{idle_days}} days."),
     )

@@ -37,6 +37,7 @@ class LeakedCredentials(CatalogueCheck):
             ),
             due_days=1,
             contact="your security team",
+            shows=("reportedBy", "passwordChangedAt"),
         ),
         manager=ManagerText(
             found="The password of this account has appeared in a data leak.",
@@ -44,6 +45,7 @@ class LeakedCredentials(CatalogueCheck):
                 "Ask them to set a new password today.",
                 "Tell us if they are away, so that we can protect the account meanwhile.",
             ),
+            shows=("reportedBy",),
         ),
         list=ListText(found="The passwords of these users have been found exposed."),
     )

@@ -31,10 +31,12 @@ class ManagerInactive(CatalogueCheck):
             actions=("Tell us who your manager is now.",),
             due_days=30,
             contact="the HR department",
+            shows=("manager",),
         ),
         manager=ManagerText(
             found="The manager in our records for this person is no longer active here.",
             actions=("Tell us who the manager is now.",),
+            shows=("manager",),
         ),
         list=ListText(found="The manager of these users is disabled or unknown."),
     )

@@ -42,6 +42,7 @@ class MfaBypass(CatalogueCheck):
                 "If you did not ask for this, tell us today.",
             ),
             due_days=3,
+            shows=("sourcesWithBypass",),
         ),
         manager=ManagerText(
             found="This account can at present be used without its second sign-in step.",
@@ -49,6 +50,7 @@ class MfaBypass(CatalogueCheck):
                 "Ask whether they still wait for a new device or phone, and help them to get one.",
                 "Tell us if nobody knows why the second step is off.",
             ),
+            shows=("sourcesWithBypass",),
         ),
         list=ListText(found="These users may sign in without their second step."),
     )

@@ -37,6 +37,7 @@ class MissingInHr(CatalogueCheck):
             ),
             due_days=30,
             contact="the HR department",
+            shows=("employeeId", "department"),
         ),
         manager=ManagerText(
             found="We could not find a record in HR that belongs to this account.",
@@ -44,6 +45,7 @@ class MissingInHr(CatalogueCheck):
                 "Tell us who the person is and what they work on.",
                 "If they work for a partner, tell us until when.",
             ),
+            shows=("employeeId", "department"),
         ),
         list=ListText(found="No HR system has a record of these users."),
     )

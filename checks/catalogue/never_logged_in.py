@@ -43,6 +43,7 @@ class NeverLoggedIn(CatalogueCheck):
                 "If you do not need it, tell us and we will close it.",
             ),
             due_days=14,
+            shows=("createdAt",),
         ),
         manager=ManagerText(
             found="This account is more than {{grace_days}} days old and has not been used yet.",
@@ -50,6 +51,7 @@ class NeverLoggedIn(CatalogueCheck):
                 "Tell us whether they have started, or when they will.",
                 "If they need help with the first sign-in, send them to us.",
             ),
+            shows=("createdAt",),
         ),
         list=ListText(
             found="These users have never signed in, though their accounts are more than {{grace_days}} days old."

@@ -34,6 +34,7 @@ class NhiAdmin(CatalogueCheck):
                 "Together we will give it only the rights that the work needs.",
             ),
             due_days=14,
+            shows=("adminRoles", "lastSignIn"),
         ),
         manager=ManagerText(
             found="This service account or shared mailbox has administrator rights.",
@@ -41,6 +42,7 @@ class NhiAdmin(CatalogueCheck):
                 "Tell us what it is used for, so that we can give it only the rights that it needs.",
                 "Tell us if it is no longer needed.",
             ),
+            shows=("adminRoles", "lastSignIn"),
         ),
         list=ListText(found="These service accounts and shared mailboxes have an administrator role."),
     )

@@ -44,6 +44,7 @@ class NhiNoMfa(CatalogueCheck):
                 "If nobody needs it any more, tell us and we will close it.",
             ),
             due_days=14,
+            shows=("sourcesWithoutMfa", "lastSignIn"),
         ),
         manager=ManagerText(
             found="This service account or shared mailbox can be opened with a password alone.",
@@ -51,6 +52,7 @@ class NhiNoMfa(CatalogueCheck):
                 "Tell us which program or people use it, so that we can protect it in another way.",
                 "Tell us if it is no longer needed.",
             ),
+            shows=("sourcesWithoutMfa", "lastSignIn"),
         ),
         list=ListText(
             found="These service accounts and shared mailboxes can be opened with a password alone."

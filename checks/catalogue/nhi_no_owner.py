@@ -34,10 +34,12 @@ class NhiNoOwner(CatalogueCheck):
                 "Tell us who should be its owner.",
             ),
             due_days=30,
+            shows=("createdAt", "lastSignIn"),
         ),
         manager=ManagerText(
             found="Our records do not say who is responsible for this service account or shared mailbox.",
             actions=("Tell us who uses it and who should be its owner.",),
+            shows=("createdAt", "lastSignIn"),
         ),
         list=ListText(found="No source names an owner for these service accounts and shared mailboxes."),
     )

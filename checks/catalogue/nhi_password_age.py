@@ -32,6 +32,7 @@ class NhiPasswordAge(PasswordAge):
                 "If nobody needs it any more, tell us and we will close it.",
             ),
             due_days=30,
+            shows=("passwordChangedAt", "sourcesWithOldPassword"),
         ),
         manager=ManagerText(
             found="The password of this service account or shared mailbox is more than {{max_age_days}} days old.",
@@ -39,6 +40,7 @@ class NhiPasswordAge(PasswordAge):
                 "Tell us who uses it, so that we can plan a new password without stopping any work.",
                 "Tell us if it is no longer needed.",
             ),
+            shows=("passwordChangedAt", "sourcesWithOldPassword"),
         ),
         list=ListText(
             found="The passwords of these service accounts and shared mailboxes are more than {{max_age_days}} days old."

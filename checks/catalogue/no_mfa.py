@@ -47,6 +47,7 @@ class NoMfa(CatalogueCheck):
                 "If you no longer use the account, tell us and we will close it.",
             ),
             due_days=7,
+            shows=("sourcesWithoutMfa",),
         ),
         manager=ManagerText(
             found="This account has no second sign-in step, such as an app or a security key.",
@@ -54,6 +55,7 @@ class NoMfa(CatalogueCheck):
                 "Remind them to set one up; it takes a few minutes.",
                 "Tell us if the account is no longer needed.",
             ),
+            shows=("sourcesWithoutMfa",),
         ),
         list=ListText(found="These users can sign in with a password alone, without a second step."),
     )

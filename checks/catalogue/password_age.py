@@ -46,10 +46,12 @@ class PasswordAge(CatalogueCheck):
                 "If you can, set up a passkey. Then you hardly need the password any more.",
             ),
             due_days=30,
+            shows=("passwordChangedAt", "sourcesWithOldPassword"),
         ),
         manager=ManagerText(
             found="The password of this account is more than {{max_age_days}} days old.",
             actions=("Ask them to set a new password, or to set up a passkey.",),
+            shows=("passwordChangedAt", "sourcesWithOldPassword"),
         ),
         list=ListText(found="The passwords of these users are more than {{max_age_days}} days old."),
     )

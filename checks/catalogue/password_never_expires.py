@@ -33,10 +33,12 @@ class PasswordNeverExpires(CatalogueCheck):
                 "If not, set a new password that you use nowhere else. We will remove the exception.",
             ),
             due_days=30,
+            shows=("sourcesWithExemption", "passwordChangedAt"),
         ),
         manager=ManagerText(
             found="The password of this account is set never to expire, unlike those of other colleagues.",
             actions=("Tell us whether there is still a reason for the exception.",),
+            shows=("sourcesWithExemption",),
         ),
         list=ListText(found="The passwords of these users are set never to expire."),
     )

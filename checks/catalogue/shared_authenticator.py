@@ -38,6 +38,7 @@ class SharedAuthenticator(CatalogueCheck):
             ),
             due_days=7,
             contact="your security team",
+            shows=("authenticators",),
         ),
         manager=ManagerText(
             found="A phone or device that confirms sign-ins to this account also confirms those of other people.",

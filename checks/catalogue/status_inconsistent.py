@@ -33,6 +33,7 @@ class StatusInconsistent(CatalogueCheck):
                 "We will make all systems agree.",
             ),
             due_days=7,
+            shows=("statuses",),
         ),
         manager=ManagerText(
             found="This account is open in one of our systems and closed in another.",
@@ -40,6 +41,7 @@ class StatusInconsistent(CatalogueCheck):
                 "Tell us whether they still work with you and need access.",
                 "If they have left, tell us the last day.",
             ),
+            shows=("statuses", "lastSignIn"),
         ),
         list=ListText(found="These users are active in one source and disabled in another."),
     )

@@ -36,6 +36,7 @@ class StuckState(CatalogueCheck):
                 "If you do not need the account, tell us and we will close it.",
             ),
             due_days=14,
+            shows=("statuses", "statusChangedAt"),
         ),
         manager=ManagerText(
             found="This account has been waiting for a last step for more than {{stuck_days}} days, such as a first sign-in or a new password.",
@@ -43,6 +44,7 @@ class StuckState(CatalogueCheck):
                 "Ask whether they need help to sign in.",
                 "Tell us if the account is not needed.",
             ),
+            shows=("statuses", "statusChangedAt"),
         ),
         list=ListText(
             found="Accounts of these users have been in a temporary state for more than {{stuck_days}} days."

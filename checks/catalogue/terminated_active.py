@@ -45,6 +45,7 @@ class TerminatedActive(CatalogueCheck):
             ),
             due_days=3,
             contact="the HR department or your manager",
+            shows=("terminatedAt", "sourcesStillActive"),
         ),
         manager=ManagerText(
             found="According to HR this person no longer works with us, but the account is still open.",
@@ -52,6 +53,7 @@ class TerminatedActive(CatalogueCheck):
                 "Tell us today if they have left and the account should be closed.",
                 "If they are still with you, ask HR to correct the record.",
             ),
+            shows=("terminatedAt", "sourcesStillActive"),
         ),
         list=ListText(found="HR no longer has these users as active, but they can still sign in."),
     )

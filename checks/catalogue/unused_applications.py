@@ -34,10 +34,12 @@ class UnusedApplications(CatalogueCheck):
                 "We remove the others. You can ask for them again at any time.",
             ),
             due_days=30,
+            shows=("applications",),
         ),
         manager=ManagerText(
             found="This person has access to applications that they have not used for more than {{unused_days}} days.",
             actions=("Tell us which of them they need for their work.",),
+            shows=("applications",),
         ),
         list=ListText(
             found="These users have applications that they have not used for more than {{unused_days}} days."

@@ -32,10 +32,12 @@ class UserTypeInconsistent(CatalogueCheck):
                 "Tell us whether you are an employee, work for a partner, or share this account with others.",
             ),
             due_days=30,
+            shows=("userTypes",),
         ),
         manager=ManagerText(
             found="Our records disagree on whether this account belongs to an employee, a guest or a program.",
             actions=("Tell us which of these it is.",),
+            shows=("userTypes",),
         ),
         list=ListText(found="Sources disagree on the type of these users."),
     )

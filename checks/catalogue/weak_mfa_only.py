@@ -46,6 +46,7 @@ class WeakMfaOnly(CatalogueCheck):
                 "Then remove the text message, phone call, e-mail or question from your sign-in settings.",
             ),
             due_days=14,
+            shows=("factors", "sourcesWithWeakMfa"),
         ),
         manager=ManagerText(
             found="This account uses a second sign-in step that is easy to get around, such as a text message or a phone call.",
@@ -53,6 +54,7 @@ class WeakMfaOnly(CatalogueCheck):
                 "Ask them to switch to an app, a passkey or a security key.",
                 "Tell us if they need a security key.",
             ),
+            shows=("factors", "sourcesWithWeakMfa"),
         ),
         list=ListText(
             found="The second step of these users is weak: a text message, a call, an e-mail or a question."

@@ -74,12 +74,14 @@ def audience_texts(check: Check, translate: Callable[[str], str] = str) -> dict[
             texts.user.due_days,
             contact,
             subject,
+            texts.user.shows,
         ),
         "manager": AudienceText(
             text(texts.manager.found),
             [text(action) for action in texts.manager.actions],
             contact=contact,
             subject=subject,
+            shows=texts.manager.shows,
         ),
         "list": AudienceText(text(texts.list.found), recommended_actions(check, translate)),
     }

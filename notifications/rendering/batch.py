@@ -160,7 +160,7 @@ class DirectMessage:
     def variables(self) -> dict[str, object]:
         recipient = self.recipient
         return {
-            **self.event.variables(recipient.kind, self.language),
+            **self.event.variables_about(self.user, recipient.kind, self.language),
             "user": {
                 "login": self.user.login,
                 "display_name": self.display_name,

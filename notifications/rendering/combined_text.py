@@ -41,7 +41,8 @@ class FindingText:
     """One finding in a message to the user or to the user's manager.
 
     ``texts`` are the check's for this role (audience_texts.py), in the reader's language; ``custom`` is the check's
-    customised message, if there is one, and replaces them. ``name`` is the user's; ``due_date`` in the reader's words.
+    customised message, if there is one, and replaces them. ``name`` is the user's; ``due_date`` and ``facts`` are in
+    the reader's words.
     """
 
     role: Role
@@ -54,6 +55,7 @@ class FindingText:
     name: str = ""
     due_date: str = ""
     instructions_url: str = ""
+    facts: Sequence[str] = ()
 
     @property
     def subject(self) -> str:
@@ -162,6 +164,8 @@ def _section(findings: Sequence[FindingText], translate: Translator, shared: Seq
         return _named(inert(_heading(first)), findings, translate)
     found = texts.found.rstrip(".") if first.role == "manager" else texts.found
     lines = [_named(f"**{found}**", findings, translate)]
+    # Of several accounts nobody could tell whose they are.
+    lines += [inert(fact) for fact in first.facts if len(findings) == 1]
     lines += [f"- {action}" for action in texts.actions]
     lines += [line for line in _closing_lines(first, translate) if line not in shared]
     return "\n".join(lines)

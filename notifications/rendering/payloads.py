@@ -11,7 +11,16 @@ from uuid import UUID
 import orjson
 
 from checks.services import AudienceText, LoginDetail
-from integrations.services import ENGLISH, MarkdownText, base_language, encode_event, translator_for
+from integrations.services import (
+    ENGLISH,
+    MarkdownText,
+    Reader,
+    base_language,
+    encode_event,
+    fact_lines,
+    inert,
+    translator_for,
+)
 from notifications.rendering.presentation import DEFAULT_PRESENTATION, Presentation, due_date
 
 Envelope = dict[str, object]
@@ -102,6 +111,21 @@ class CheckEvent:
             return ""
         day = due_date(self.published, text.due_days, self.presentation.zone)
         return translator_for(language).full_date(day)
+
+    def facts_about(self, user: "Item", audience: str, language: str) -> list[str]:
+        """What the text for this audience shows of the user's details, a line each, in the reader's words."""
+        text = self.texts.get(audience)
+        if text is None or not text.shows:
+            return []
+        reader = Reader(translator_for(language), self.presentation.zone, self.published)
+        return fact_lines(user.plain["details"], text.shows, reader)
+
+    def variables_about(self, user: "Item", audience: str, language: str) -> dict[str, object]:
+        """The variables of a message about one user that depend on the event and the user's details alone."""
+        shared = self.variables(audience, language)
+        facts = self.facts_about(user, audience, language)
+        lines = MarkdownText("".join(f"{inert(fact)}\n" for fact in facts))
+        return {**shared, "text": {**self._text(audience, language), "facts": facts, "fact_list": lines}}
 
     def _text(self, audience: str, language: str) -> dict[str, object]:
         if audience not in self.texts:

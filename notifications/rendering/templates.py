@@ -67,6 +67,16 @@ VARIABLES: Sequence[Variable] = (
     ),
     Variable("text.actions", "list of text", "What the reader can do", "Set up a second step."),
     Variable("text.action_list", "text", "The same as a list with bullets", "- Set up a second step."),
+    Variable(
+        "text.facts",
+        "list of text",
+        "What helps the reader to find it, such as the systems that it is about; each user's own",
+        "No second step at: Okta",
+        ("user", "manager"),
+    ),
+    Variable(
+        "text.fact_list", "text", "The same, a line each", "No second step at: Okta", ("user", "manager")
+    ),
     Variable("text.why", "text", "Why it matters", "A password can be guessed.", ("user",)),
     Variable("text.due_days", "number", "Days until it should be done", "7", ("user",)),
     Variable(
@@ -110,6 +120,7 @@ VARIABLES: Sequence[Variable] = (
 
 _NAME = "{{ recipient.display_name | default: recipient.login }}"
 _ACTIONS = "{{ text.action_list }}"
+_FACTS = "{{ text.fact_list }}"
 
 
 def default_text(audience: str, language: str = ENGLISH) -> str:
@@ -131,7 +142,7 @@ def default_text(audience: str, language: str = ENGLISH) -> str:
         do = translate("What to do:")
         due = translate("Please do this by {date}.", date="{{ text.due_date }}")
         return (
-            f"{hello}\n\n{{{{ text.found }}}}\n{account}\n\n{why}\n\n{do}\n{_ACTIONS}\n"
+            f"{hello}\n\n{{{{ text.found }}}}\n{account}\n{_FACTS}\n{why}\n\n{do}\n{_ACTIONS}\n"
             f"{instructions}{due} {ask}\n{signature}"
         )
     about = translate(
@@ -140,7 +151,7 @@ def default_text(audience: str, language: str = ENGLISH) -> str:
         login="{{ user.login }}",
     )
     do = translate("What you can do:")
-    return f"{hello}\n\n{about} {{{{ text.found }}}}\n\n{do}\n{_ACTIONS}\n{instructions}{ask}\n{signature}"
+    return f"{hello}\n\n{about} {{{{ text.found }}}}\n{_FACTS}\n{do}\n{_ACTIONS}\n{instructions}{ask}\n{signature}"
 
 
 DEFAULTS: Mapping[str, str] = {audience: default_text(audience) for audience in ("list", "user", "manager")}
@@ -178,6 +189,8 @@ def sample(audience: str) -> dict[str, object]:
         "why": "A password can be guessed.",
         "actions": ["Set up a second step."],
         "action_list": "- Set up a second step.\n",
+        "facts": ["No second step at: Okta"],
+        "fact_list": "No second step at: Okta\n",
         "due_days": 7,
         "due_date": "Saturday, 7 February 2026",
         "contact": "your IT help desk",

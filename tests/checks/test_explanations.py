@@ -128,6 +128,8 @@ def test_every_check_explains_a_failing_user_in_camel_case(slug):
         stuck_since=days_ago(90),
         shared_with=3,
         hr_department_differs=True,
+        hr_title_differs=True,
+        hr_manager_differs=True,
         employee_id="17",
         department="Sales",
         title="Clerk",
@@ -146,6 +148,8 @@ def test_every_check_explains_a_failing_user_in_camel_case(slug):
     assert len(item) >= 3, "the login, the sources and a reason of the check's own"
     assert item["providersFailingChecks"]
     assert all(name.isidentifier() and name[0].islower() and "_" not in name for name in item)
+    texts = CATALOGUE[slug].texts
+    assert {*texts.user.shows, *texts.manager.shows} <= set(item), "messages to people show what is there"
 
 
 def test_a_shared_device_is_named_by_its_last_digits_only():

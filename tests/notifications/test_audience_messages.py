@@ -7,12 +7,14 @@ import pytest
 from django.utils import timezone
 
 from checks.catalogue import CATALOGUE
-from checks.models import Check
+from checks.models import Account, Check
 from checks.services import audience_texts, recommended_actions, sync_catalogue
+from integrations.targets.shared.formatting import LABELS
 from notifications import services
 from notifications.models import Delivery
 from notifications.rendering.schema import validator
 from notifications.rendering.templates import DEFAULTS
+from tests.checks.test_audience_texts import JARGON
 
 pytestmark = pytest.mark.django_db
 
@@ -51,7 +53,8 @@ def test_a_user_reads_what_was_found_why_what_to_do_by_when_and_who_to_ask(check
     assert shown.text == (
         "Hello Kim,\n\n"
         "Your account has no second sign-in step, such as an app or a security key.\n"
-        "Account: kim@example.com\n\n"
+        "Account: kim@example.com\n"
+        "No second step at: Okta\n\n"
         "Why it matters: A password can be guessed or stolen. With a second step, your password alone is not enough to "
         "get in.\n\n"
         "What to do:\n"
@@ -68,12 +71,67 @@ def test_a_manager_reads_who_of_the_team_and_what_a_manager_can_do(check_of, fai
     assert shown.text == (
         "Hello Boss,\n\n"
         "This is about Kim in your team (account kim@example.com). This account has no second sign-in step, such as an "
-        "app or a security key.\n\n"
+        "app or a security key.\n"
+        "No second step at: Okta\n\n"
         "What you can do:\n"
         "- Remind them to set one up; it takes a few minutes.\n"
         "- Tell us if the account is no longer needed.\n\n"
         "If you have questions, ask your IT help desk."
     )
+
+
+def message_about_applications(failing_user, check_of, applications, audience="user", **facts):
+    """The message of unused-applications about Kim, who has these applications by name and last use."""
+    kim = failing_user("kim@example.com", manager=failing_user("boss@example.com"), **facts)
+    Account.objects.filter(user=kim).update(
+        app_unused_since=datetime(2026, 1, 1, tzinfo=UTC),
+        applications=[{"name": name, "last_used_at": used} for name, used in applications],
+    )
+    check = check_of("unused-applications")
+    return services.preview_message(check, DEFAULTS[audience], audience=audience, user=kim).text
+
+
+@pytest.mark.parametrize("audience", ["user", "manager"])
+def test_user_and_manager_read_which_applications_are_not_used_and_since_when(
+    check_of, failing_user, audience
+):
+    applications = [
+        ("Jira", "2026-08-05T09:00:00+00:00"),
+        ("Figma", None),
+        ("Slack", "2026-11-27T09:00:00+00:00"),
+    ]
+    text = message_about_applications(failing_user, check_of, applications, audience)
+    assert "Unused applications: Jira (5 August 2026, 115 days ago), Figma (never)\n" in text
+    assert "Slack" not in text
+
+
+def test_of_many_applications_the_first_ten_are_named_and_the_others_counted(check_of, failing_user):
+    applications = [(f"App {number}", None) for number in range(1, 26)]
+    text = message_about_applications(failing_user, check_of, applications)
+    assert "App 10 (never) and 15 more\n" in text
+    assert "App 11" not in text
+
+
+def test_what_an_application_is_called_makes_no_link_and_no_line_of_its_own(check_of, failing_user):
+    hostile = "[Sign in](https://evil.test)\n\n**Act now**"
+    text = message_about_applications(failing_user, check_of, [(hostile, None)])
+    [line] = [line for line in text.splitlines() if line.startswith("Unused applications")]
+    assert line == "Unused applications: [Sign in](https://evil.test) **Act now** (never)"
+
+
+def test_a_user_reads_the_facts_in_their_own_language(check_of, failing_user):
+    text = message_about_applications(
+        failing_user, check_of, [("Jira", "2026-08-05T09:00:00+00:00")], locale="de-AT"
+    )
+    assert "Jira (5. August 2026, vor 115 Tagen)" in text
+
+
+@pytest.mark.parametrize("slug", CATALOGUE)
+def test_people_read_no_jargon_in_the_names_of_facts(slug):
+    texts = CATALOGUE[slug].texts
+    for key in {*texts.user.shows, *texts.manager.shows}:
+        assert key in LABELS
+        assert not JARGON.search(LABELS[key])
 
 
 def test_a_list_reads_what_how_many_and_what_to_do(check_of, failing_user):

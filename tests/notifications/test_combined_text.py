@@ -44,6 +44,18 @@ def test_a_user_reads_a_section_a_check_the_worst_first():
     )
 
 
+def test_a_section_shows_what_helps_to_find_it_but_not_of_several_accounts():
+    at_okta = ["No second step at: Okta <b>"]
+    found = combine("Kim", [finding("A", facts=at_okta), finding("B", severity="low")])
+    assert "Found it.\nNo second step at: Okta <b>\n- Do this." in found.body
+    boss = combine(
+        "Boss", [finding(role="manager", login="kim", facts=at_okta), finding("B", role="manager")]
+    )
+    assert "No second step at: Okta" in boss.body
+    team = [finding(role="manager", login=login, facts=at_okta) for login in ("kim", "lee")]
+    assert "Okta" not in combine("Boss", team).body
+
+
 @pytest.mark.parametrize(
     ("kind", "sample"), [(kind, 0) for kind in ("teams", "slack", "webex", "googlechat", "email")]
 )

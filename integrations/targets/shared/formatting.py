@@ -5,12 +5,12 @@ The contract's ``details`` stay as they are; this is what people read of them in
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from integrations.json_types import Json
+from integrations.json_types import Json, JsonMapping
 from integrations.translation import Translator
 
 # Key of the contract → label. Another key is split into its words.
@@ -40,7 +40,7 @@ LABELS: Mapping[str, str] = {
     "sourcesWithOldPassword": "Old password at",
     "sourcesWithWeakMfa": "Weak second step at",
     "sourcesWithoutMfa": "No second step at",
-    "sourcesWithoutResistantMfa": "No phishing-resistant step at",
+    "sourcesWithoutResistantMfa": "No step that resists fake pages at",
     "sourcesWithoutType": "No user type at",
     "statusChangedAt": "In this state since",
     "statuses": "Status",
@@ -100,6 +100,8 @@ FACTORS: Mapping[str, str] = {
     "windows_hello": "Windows Hello",
 }
 _TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d.*)?")
+# Items of a list that are named; the others are counted.
+MOST_ITEMS = 10
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -129,6 +131,14 @@ def value_of(key: str, text: Json, reader: Reader) -> str:
     return _in_words(key, value, reader)
 
 
+def fact_lines(details: Iterable[JsonMapping], keys: Sequence[str], reader: Reader) -> list[str]:
+    """“No second step at: Okta”: those ``details`` of the contract that ``keys`` name, in the order of ``keys``."""
+    values = {str(pair.get("key")): pair.get("value") for pair in details}
+    # A line break in a value would look like a line of the message.
+    found = ((key, " ".join(value_of(key, values.get(key), reader).split())) for key in keys)
+    return [f"{label_of(key, reader.translate)}: {value}" for key, value in found if value]
+
+
 def _in_words(key: str, value: Json, reader: Reader) -> str:
     translate = reader.translate
     if value is None or value == [] or value == "":
@@ -140,7 +150,7 @@ def _in_words(key: str, value: Json, reader: Reader) -> str:
     if isinstance(value, Mapping):
         return _mapping(key, value, reader)
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(found for item in value if (found := _in_words(key, item, reader)))
+        return _listed([found for item in value if (found := _in_words(key, item, reader))], translate)
     text = str(value)
     if key in _SOURCES:
         return source_name(text)
@@ -151,6 +161,14 @@ def _in_words(key: str, value: Json, reader: Reader) -> str:
     if _TIME.fullmatch(text):
         return _time(text, reader)
     return translate(text.replace("_", " ")) if text in VALUES else text
+
+
+def _listed(items: Sequence[str], translate: Translator) -> str:
+    """The items, the first ``MOST_ITEMS`` of them by name."""
+    named = ", ".join(items[:MOST_ITEMS])
+    if len(items) <= MOST_ITEMS:
+        return named
+    return translate("{names} and {count} more", names=named, count=translate.number(len(items) - MOST_ITEMS))
 
 
 # Why a finding ended, by the contract's word; the usual reason needs no words.
