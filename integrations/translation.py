@@ -50,6 +50,10 @@ class Translator:
         """12,345 or 12.345"""
         return str(format_decimal(value, locale=self.locale))
 
+    def country(self, code: str) -> str:
+        """“North Korea” for ``KP`` (ISO 3166-1 alpha-2); another text as it is."""
+        return str(self.locale.territories.get(code, code))
+
     def long_date(self, day: date) -> str:
         """3 August 2026"""
         return str(format_date(day, "long", locale=self.locale))

@@ -30,7 +30,7 @@ class UnusedApplications(CatalogueCheck):
             found="You have access to applications that you have not used for more than {{unused_days}} days.",
             why="Access that nobody uses can be misused, and a licence may be missing somewhere else.",
             actions=(
-                "Look through the applications that you can open, and tell us which of them you still need.",
+                "Tell us which of these applications you still need.",
                 "We remove the others. You can ask for them again at any time.",
             ),
             due_days=30,

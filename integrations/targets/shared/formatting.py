@@ -156,6 +156,8 @@ def _in_words(key: str, value: Json, reader: Reader) -> str:
         return source_name(text)
     if key == "resolution":
         return translate(RESOLUTIONS.get(text, text))
+    if key == "country":
+        return translate.country(text)
     if key == "factors":
         return translate(FACTORS[text]) if text in FACTORS else text.replace("_", " ")
     if _TIME.fullmatch(text):
@@ -164,7 +166,8 @@ def _in_words(key: str, value: Json, reader: Reader) -> str:
 
 
 def _listed(items: Sequence[str], translate: Translator) -> str:
-    """The items, the first ``MOST_ITEMS`` of them by name."""
+    """The items, each once, the first ``MOST_ITEMS`` of them by name."""
+    items = list(dict.fromkeys(items))
     named = ", ".join(items[:MOST_ITEMS])
     if len(items) <= MOST_ITEMS:
         return named

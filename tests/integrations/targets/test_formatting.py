@@ -39,6 +39,12 @@ def value(key, given, tag="en", zone="UTC", now=NOW):
         ("applications", [{"name": "Wiki", "lastUsed": "2026-08-03T00:00:00Z"}, {"name": "CRM", "lastUsed": "never"}],
          "Wiki (3 August 2026, 114 days ago), CRM (never)"),
         ("authenticators", [{"kind": "sms", "device": "…1234"}], "text message …1234"),
+        ("authenticators", [{"kind": "fido2", "device": "…009c"}] * 2, "security key …009c"),
+        ("country", "KP", "North Korea"),
+        ("country", "XQ", "XQ"),
+        ("adminRoles", [f"Role {number}" for number in range(10)], ", ".join(f"Role {number}" for number in range(10))),
+        ("adminRoles", [f"Role {number}" for number in range(1012)],
+         ", ".join(f"Role {number}" for number in range(10)) + " and 1,002 more"),
         ("usersSharing", 12345, "12,345"),
         ("isAdmin", True, "yes"),
         ("department", "2026", "2026"),
@@ -52,6 +58,10 @@ def test_a_value_reads_like_words(key, given, words):
 
 def test_a_day_is_that_of_the_installations_zone():
     assert value("lastSignIn", "2026-08-03T20:00:00Z", zone="Asia/Tokyo") == "4 August 2026, 114 days ago"
+
+
+def test_a_country_is_named_in_the_readers_language():
+    assert value("country", "KP", "de-AT") == "Nordkorea"
 
 
 def test_dates_are_written_as_in_the_readers_region():
