@@ -151,7 +151,11 @@ def _in_words(key: str, value: Json, reader: Reader) -> str:
         return _mapping(key, value, reader)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return _listed([found for item in value if (found := _in_words(key, item, reader))], translate)
-    text = str(value)
+    return _text_in_words(key, str(value), reader)
+
+
+def _text_in_words(key: str, text: str, reader: Reader) -> str:
+    translate = reader.translate
     if key in _SOURCES:
         return source_name(text)
     if key == "resolution":
