@@ -421,6 +421,13 @@ class _Connection(HTTPConnection):
         if self.sock is not None:
             self.sock.deadline = deadline
 
+    def end(self) -> None:
+        """Close the socket, wherever the answer was read to. http.client's ``close`` leaves it to an answer that was to be
+        read to the end of the connection."""
+        self.close()
+        if self.answer is not None:
+            self.answer.close()
+
 
 def wrap_tls(raw: PlainSocket, host: str, ssl_context: ssl.SSLContext) -> TlsSocket:
     """``raw`` wrapped in TLS, with the certificate verified against ``host``, within its deadline.
@@ -649,7 +656,7 @@ def request(
                 _send(connection, message, parsed)
             except OSError:
                 # The peer closed it and cannot have received the whole request: send it on a new connection.
-                connection.close()
+                connection.end()
                 connection = None
         if connection is None:
             connection = _Connection(parsed, tls, plain=plain)
@@ -664,12 +671,12 @@ def request(
         result = _read(connection, start, answer)
     except BaseException:
         if connection is not None:
-            connection.close()
+            connection.end()
         raise
     if sent and not (result.cut or result.incomplete) and connection.is_reusable(message):
         _idle.keep(key, connection)
     else:
-        connection.close()
+        connection.end()
     return result
 
 
@@ -702,8 +709,7 @@ class OpenAnswer:
 
     def close(self) -> None:
         """End the connection, wherever the body was read to."""
-        self._response.close()
-        self._connection.close()
+        self._connection.end()
 
 
 def open_answer(
@@ -737,7 +743,7 @@ def open_answer(
             _send(connection, message, parsed)
         return OpenAnswer(connection, limits, answer)
     except BaseException:
-        connection.close()
+        connection.end()
         raise
 
 
@@ -778,7 +784,7 @@ def open_tunnel(host: str, port: int, seconds: float) -> PlainSocket:
     try:
         _open(connection, monotonic() + seconds, seconds)
     except BaseException:
-        connection.close()
+        connection.end()
         raise
     assert isinstance(connection.sock, PlainSocket)  # noqa: S101  for the type checker
     return connection.sock

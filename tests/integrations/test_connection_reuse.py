@@ -27,7 +27,7 @@ class Speaker:
 
     def __init__(self, answers: Sequence[Sequence[Step]]) -> None:
         self.answers = list(answers)
-        self.connections = self.requests = self.answered = 0
+        self.connections = self.requests = self.answered = self.ended = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
         self._threads = [threading.Thread(target=self._accept)]
@@ -50,6 +50,7 @@ class Speaker:
                 for step in self.answers.pop(0):
                     time.sleep(step) if isinstance(step, float) else connection.sendall(step)
                 self.answered += 1
+        self.ended += 1
 
     def _read(self, connection: socket.socket) -> bool:
         head = b""
@@ -219,6 +220,28 @@ def test_an_answer_whose_end_is_in_doubt_ends_the_connection(now, later, monkeyp
             call(running, answer=0.15)
         assert call(running).status == 422
     assert running.connections == 2
+
+
+@pytest.mark.parametrize("now", [now for now, _ in UNCERTAIN.values()], ids=UNCERTAIN)
+def test_a_connection_that_is_not_kept_is_closed_at_once_however_far_its_answer_was_read(now, monkeypatch):
+    """Not when Python happens to free it: a receiver with few connections would wait for that."""
+    opened = []
+    monkeypatch.setattr(http._Connection, "open", _noted(http._Connection.open, opened))
+    with speaker([now]) as running:
+        with suppress(http.ReceiverUnreachable):
+            call(running, answer=0.15)
+        until(lambda: running.ended == 1, "the end of the connection")
+    assert len(opened) == 1
+
+
+def _noted(method, opened):
+    """The method, whose object is kept in ``opened``."""
+
+    def noted(self, *args):
+        opened.append(self)
+        return method(self, *args)
+
+    return noted
 
 
 def test_what_comes_between_two_deliveries_ends_the_connection():
