@@ -18,7 +18,7 @@ from checks.importing.records import (
     source_key_of,
 )
 from checks.importing.rules import Note, NoteKind, ReadingRules
-from checks.importing.values import shorten
+from checks.importing.values import FUTURE, shorten
 
 
 def values(**raw: Any) -> dict[str, Any]:
@@ -327,6 +327,9 @@ def test_all_problems_of_a_record_are_reported() -> None:
 def test_a_long_value_is_shortened() -> None:
     problem = only_problem(title="x" * 5000)
     assert len(problem.value) == 60
+    assert shorten("x" * 60) == "x" * 60
+    assert shorten("x" * 61) == "x" * 59 + "…"
+    assert shorten(["kim", 1]) == "['kim', 1]"
     assert shorten("a\nb\x1b[31m") == "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}[31m"
 
 
@@ -459,7 +462,26 @@ def test_a_change_that_lies_ahead_is_reported() -> None:
         NoteKind.FUTURE,
         "2026-02-01 00:00:00",
     )
+    assert future.text == FUTURE
     assert read(status="disabled", status_changed_at="9999-12-31")[2] == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "stored", "is_reported"),
+    [
+        ("2026-01-02T12:00:00", "2026-01-02 12:00:00", False),
+        ("2026-01-02T12:00:01", None, True),
+        ("2899-12-31T23:59:59", None, True),
+        # Some directories write such a day for never.
+        ("2900-01-01", None, False),
+    ],
+)
+def test_a_change_more_than_a_day_ahead_is_not_believed(
+    changed: str, stored: str | None, is_reported: bool
+) -> None:
+    status, found, notes = read(status="disabled", status_changed_at=changed)
+    assert (status, found) == ("disabled", stored)
+    assert bool(notes) is is_reported
 
 
 @pytest.mark.parametrize(
@@ -474,6 +496,202 @@ def test_a_change_that_lies_ahead_is_reported() -> None:
 )
 def test_duos_status_of_bypass(raw: dict[str, Any], bypass: bool | None) -> None:
     assert values(**raw)["mfa_bypass"] is bypass
+
+
+def test_a_source_s_own_meaning_of_bypass_is_no_bypass() -> None:
+    rules = ReadingRules(words=(("status", "bypass", "disabled"),))
+    record = RecordParser(rules).parse({"login": "ann", "status": "bypass"})
+    assert isinstance(record, Record)
+    found = dict(zip(COLUMNS, record.values, strict=True))
+    assert (found["status"], found["mfa_bypass"]) == ("disabled", None)
+
+
+# --- Columns that follow from others ----------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("column", "written", "key"),
+    [
+        ("employee_id", "E-0042", "e-0042"),
+        # A spreadsheet or pandas has made a number of the id.
+        ("employee_id", "4711.0", "4711"),
+        ("manager", "4711.0", "4711"),
+        ("owner", "4711.0", "4711"),
+        ("employee_id", "4711.00", "4711.00"),
+        ("employee_id", "4711.10", "4711.10"),
+        ("employee_id", "E7.0", "e7.0"),
+        # Identifies nobody.
+        ("employee_id", "00000000", ""),
+        ("employee_id", "TBD", ""),
+        ("department", "R&D.0", "r&d.0"),
+        ("title", "Head OF IT", "head of it"),
+    ],
+)
+def test_the_key_by_which_users_are_compared(column: str, written: str, key: str) -> None:
+    found = values(**{column: written})
+    assert found[f"{column.removesuffix('_id')}_key"] == key
+    assert found[column] == written
+
+
+@pytest.mark.parametrize(
+    ("written", "mfa", "assurance", "resistant"),
+    [
+        # The source cannot say whether a factor is active.
+        ([{"kind": "sms", "status": "unknown"}], None, None, None),
+        ([{"kind": "password", "status": "unknown"}], False, None, False),
+        ([{"kind": "password"}, {"kind": "sms", "status": "unknown"}], None, None, None),
+        ([{"kind": "totp"}, {"kind": "push", "status": "unknown"}], True, None, None),
+        ([{"kind": "hardware otp with pin"}, {"kind": "push", "status": "unknown"}], True, 3, None),
+        ([{"kind": "fido2"}, {"kind": "sms", "status": "unknown"}], True, 3, True),
+        ([{"kind": "retina", "status": "pending"}], False, None, False),
+        ([{"kind": "sms", "status": "pending"}, {"kind": "totp", "status": "active"}], True, 2, False),
+        ([{"kind": "sms", "status": "-"}], False, None, False),
+        ([{"kind": "sms", "status": " "}], True, 1, False),
+        # Another system decides how strong these are.
+        ("external mfa", True, None, None),
+        ("external mfa|fido2", True, 3, True),
+        ("duo desktop|sms", True, None, None),
+        # One step of a sign-in, not a second one.
+        ("x509CertificateSingleFactor", False, 1, False),
+        ("qr code|password", False, 1, False),
+    ],
+)
+def test_factors_of_which_the_source_says_less(
+    written: Any, mfa: bool | None, assurance: int | None, resistant: bool | None
+) -> None:
+    found = values(mfa_factors=written)
+    assert (found["mfa"], found["assurance"], found["phishing_resistant"]) == (mfa, assurance, resistant)
+
+
+@pytest.mark.parametrize(
+    ("enabled", "written", "assurance"),
+    [(None, "sms|totp", 2), (True, "sms|totp", 2), (True, "password", None), (False, "totp", None)],
+)
+def test_assurance_is_that_of_the_strongest_factor_while_mfa_is_on(
+    enabled: bool | None, written: str, assurance: int | None
+) -> None:
+    assert values(mfa_enabled=enabled, mfa_factors=written)["assurance"] == assurance
+
+
+def test_each_unknown_kind_of_factor_is_reported_once() -> None:
+    record = parse({"login": "ann", "mfa_factors": "retina|sms|iris|retina"})
+    assert isinstance(record, Record)
+    assert record.notes == [Note("mfa_factors", NoteKind.UNKNOWN_WORD, kind) for kind in ("retina", "iris")]
+
+
+@pytest.mark.parametrize(
+    ("enabled", "written", "devices"),
+    [
+        (None, "sms:+15550100|voice:+15550100", [("sms", "+15550100"), ("voice", "+15550100")]),
+        (None, "sms:+15550100|sms:0015550100|push", [("sms", "+15550100")]),
+        (None, [{"kind": "sms", "device": "+15550100", "status": "expired"}], []),
+        # Nothing is active where MFA is off.
+        (False, "sms:+15550100", []),
+    ],
+)
+def test_devices_of_active_factors(enabled: bool | None, written: Any, devices: list[Any]) -> None:
+    record = parse({"login": "ann", "mfa_enabled": enabled, "mfa_factors": written})
+    assert isinstance(record, Record)
+    assert record.devices == devices
+
+
+@pytest.mark.parametrize(
+    ("written", "unused_since", "is_known"),
+    [
+        ("Jira=2026-01-02|Wiki=2025-12-31|CRM=2026-01-01", "2025-12-31 00:00:00", True),
+        ("Jira=2026-01-02|Wiki=never", "2024-05-06 00:00:00", True),
+        ("Jira=2026-01-02|Wiki", "2026-01-02 00:00:00", False),
+        ("Jira|Wiki", None, False),
+        ("none", None, True),
+        ("unknown", None, False),
+    ],
+)
+def test_the_application_that_was_unused_longest(
+    written: str, unused_since: str | None, is_known: bool
+) -> None:
+    found = values(applications=written, created_at="2024-05-06")
+    assert (found["app_unused_since"], found["applications_known"]) == (unused_since, is_known)
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown", "key"),
+    [
+        ({"display_name": "Lee, Kim"}, "Lee, Kim", "kim lee"),
+        ({"first_name": "Kim", "last_name": "Lee"}, "Kim Lee", "kim lee"),
+        ({"first_name": " Kim "}, "Kim", "kim"),
+        ({}, "", ""),
+    ],
+)
+def test_a_name_is_shown_as_it_is_written_and_compared_by_its_words(
+    raw: dict[str, str], shown: str, key: str
+) -> None:
+    found = values(**raw)
+    assert (found["display_name"], found["name_key"]) == (shown, key)
+
+
+# --- Characters that nobody sees --------------------------------------------------------------------
+ZERO_WIDTH, JOINER = "\u200b", "\u200d"
+
+
+@pytest.mark.parametrize(
+    ("column", "written", "stored"),
+    [
+        ("login", f"a{ZERO_WIDTH}n{JOINER}n", "ann"),
+        ("email", f"ann{JOINER}@x.example", "ann@x.example"),
+        ("manager", f"bo{ZERO_WIDTH}ss", "boss"),
+        ("employee_id", f"E1{JOINER}", "E1"),
+        # A joiner belongs to names in some scripts.
+        ("display_name", f"\u0d15{JOINER}\u0d37{ZERO_WIDTH}", f"\u0d15{JOINER}\u0d37"),
+        ("groups", [f"a{ZERO_WIDTH}b", f"a{JOINER}b"], json.dumps(["ab", f"a{JOINER}b"], ensure_ascii=False)),
+        ("forwarding", [f"a{JOINER}@x.example"], '["a@x.example"]'),
+        ("mfa_factors", [f"s{JOINER}ms"], '[{"kind":"sms"}]'),
+        ("failed_sign_ins", 3, 3),
+    ],
+)
+def test_invisible_characters_are_removed(column: str, written: Any, stored: Any) -> None:
+    found = values(**{"title": "\u00e4", column: written})[column]
+    assert (found.replace('","', '", "') if column == "groups" else found) == stored
+
+
+@pytest.mark.parametrize(
+    ("raw", "problems"),
+    [
+        ({}, [Problem("login", "", "a login; every record needs one")]),
+        ({"login": f"unkn{ZERO_WIDTH}own"}, [Problem("login", "unknown", "a login; every record needs one")]),
+        ({"login": "a\0"}, [Problem("login", "a\N{REPLACEMENT CHARACTER}", "text without NUL characters")]),
+        (
+            {"login": "ann", "title": "a\0", "groups": ["\ud800"], "manager": "boss"},
+            [
+                Problem("title", "a\N{REPLACEMENT CHARACTER}", "text without NUL characters"),
+                Problem("groups", "['\\ud800']", "UTF-8 text; save the file as UTF-8"),
+            ],
+        ),
+        (
+            {"login": "ann", "applications": [{"name": "Jira", "last_used_at": "", "x": ["\0"]}]},
+            [
+                Problem(
+                    "applications",
+                    "[{'name': 'Jira', 'last_used_at': '', 'x': ['\\x00']}]",
+                    "text without NUL characters",
+                )
+            ],
+        ),
+    ],
+)
+def test_a_record_that_cannot_be_stored(raw: dict[str, Any], problems: list[Problem]) -> None:
+    assert parse(raw) == problems
+
+
+def test_a_problem_is_a_sentence() -> None:
+    assert str(only_problem(email="kim")) == "email: 'kim' is not an e-mail address"
+
+
+@pytest.mark.parametrize("column", ["department", "title", "employee_id", "manager"])
+def test_a_text_that_case_folding_lengthens_past_its_column_is_refused(column: str) -> None:
+    longest = {"department": 255, "title": 255, "employee_id": 128, "manager": 320}[column]
+    assert only_problem(**{column: "\u00df" * (longest // 2 + 1)}) == Problem(
+        column,
+        shorten("\u00df" * (longest // 2 + 1)),
+        f"at most {longest} characters once case-folded",
+    )
 
 
 # --- Values that recur ------------------------------------------------------------------------------
