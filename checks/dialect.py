@@ -8,7 +8,7 @@ Names that are put into SQL come from models and constants, never from a user.
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from datetime import datetime
 
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
@@ -18,6 +18,9 @@ from django.db.models.sql.compiler import SQLCompiler
 
 # The key of the lock under which accounts and users change: any constant.
 _LOCK = 7_330_114
+
+# A parameter of a statement.
+SqlValue = str | int | float | bytes | datetime | list[int] | list[str] | None
 
 
 def is_postgres() -> bool:
@@ -80,13 +83,13 @@ def fence() -> str:
 def among(items: Iterable[int] | Iterable[str]) -> RawSQL:
     """The right side of ``…__in`` as one parameter. Django makes a parameter of each item: the driver has to parse them,
     and SQLite takes at most 32,766 in a statement."""
-    given = list(items)
+    given: list[int | str] = list(items)
     kind = "text" if given and isinstance(given[0], str) else "bigint"
     source, parameter = _listed(given, kind)
     return RawSQL(f"SELECT value FROM {source}", [parameter])  # noqa: S611  the source is one of two constants  # nosec B611
 
 
-def _listed(items: list[Any], kind: str) -> tuple[str, Any]:
+def _listed(items: Sequence[int | str], kind: str) -> tuple[str, object]:
     """A table expression with the items in its column ``value``, and its one parameter."""
     if is_postgres():
         return f"unnest(%s::{kind}[]) AS listed(value)", items
@@ -103,7 +106,9 @@ class IsInDomains(Func):
         super().__init__(domain)
         self.domains = domains
 
-    def as_sql(self, compiler: SQLCompiler, connection: Any, **context: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
+    def as_sql(  # type: ignore[override]
+        self, compiler: SQLCompiler, connection: object, **context: object
+    ) -> tuple[str, list[object]]:
         domain, parameters = compiler.compile(self.get_source_expressions()[0])
         source, listed = _listed(list(self.domains), "text")
         end = "right({0}, {1})" if is_postgres() else "substr({0}, -({1}))"
@@ -226,7 +231,7 @@ def temporary(cursor: CursorWrapper, name: str, definition: str) -> Iterator[str
 
 
 def create_filled(
-    cursor: CursorWrapper, table: str, columns: Mapping[str, str], select: str, parameters: Sequence[Any]
+    cursor: CursorWrapper, table: str, columns: Mapping[str, str], select: str, parameters: Sequence[SqlValue]
 ) -> int:
     """Create a temporary table out of a select, replacing an earlier one; returns the number of its rows.
 

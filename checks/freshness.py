@@ -9,7 +9,6 @@ findings neither open nor resolve.
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
@@ -203,12 +202,12 @@ def stale_users(groups: Iterable[FieldGroup], now: datetime) -> RawSQL | list[in
 
 def _stale(
     groups: Iterable[FieldGroup], now: datetime, only: SourceFreshness | None = None
-) -> tuple[str, list[Any]] | None:
+) -> tuple[str, list[dialect.SqlValue]] | None:
     """A select of users (``user_id``) with a value that is too old, and its group (``bit``); None: no group has a
     maximum age. ``only``: of this group and source."""
     wanted = set(groups)
     selects: list[str] = []
-    parameters: list[object] = []
+    parameters: list[dialect.SqlValue] = []
     limited = SourceFreshness.objects.filter(max_age_days__isnull=False).select_related("source")
     for each in [only] if only else limited:
         group = FieldGroup.HR if each.source.kind == SourceKind.HR else FieldGroup(each.group)
@@ -228,5 +227,6 @@ _STALE = """
 """
 
 
-def _db(moment: datetime) -> Any:
-    return AccountFreshness._meta.get_field("as_of").get_db_prep_value(moment, connection)
+def _db(moment: datetime) -> str | datetime:
+    stored: str | datetime = AccountFreshness._meta.get_field("as_of").get_db_prep_value(moment, connection)
+    return stored

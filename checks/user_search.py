@@ -54,7 +54,7 @@ class SearchResult:
         )
         parts: list[Any] = [few.annotate(name_key=Folded(without_index(f"{user}name")))]
         if self.has_more_by_name:
-            keyed: Any = found.annotate(name_key=Folded(f"{user}name"))
+            keyed = found.annotate(name_key=Folded(f"{user}name"))
             parts.append(keyed.filter(starts_with("name_key", self.text)))
         return parts
 
@@ -120,7 +120,7 @@ def users_named(names: Iterable[str]) -> dict[str, list[User]]:
 
 
 def _users_named(column: str, text: str) -> QuerySet[User, int]:
-    keyed: Any = User.objects.alias(key=Folded(column))
+    keyed = User.objects.alias(key=Folded(column))
     named: QuerySet[User, int] = (
         keyed.filter(starts_with("key", text)).order_by("key", "id").values_list("id", flat=True)
     )

@@ -7,7 +7,6 @@ triggers go with it: :func:`keep_sqlite_index` looks after each migration.
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from django.db import connection, connections
 
@@ -41,7 +40,7 @@ def users_with_words(text: str, limit: int) -> list[int]:
     return _column(f"SELECT rowid FROM {TABLE} WHERE {TABLE} MATCH %s LIMIT %s", [phrases, limit])  # noqa: S608
 
 
-def _column(sql: str, parameters: Sequence[str | int]) -> list[Any]:
+def _column(sql: str, parameters: Sequence[str | int]) -> list[int]:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return [value for (value,) in cursor.fetchall()]

@@ -13,7 +13,6 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
-from django.db.models import Field
 
 from checks import dialect, freshness
 from checks.engine import statements
@@ -275,16 +274,16 @@ def forget_deleted_users() -> None:
     _execute(statements.FORGET_DELETED_USERS, [])
 
 
-def _execute(sql: str, parameters: Sequence[Any]) -> int:
+def _execute(sql: str, parameters: Sequence[dialect.SqlValue]) -> int:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return int(cursor.rowcount)
 
 
-def _moment_and_run(run: Run) -> list[object]:
+def _moment_and_run(run: Run) -> list[dialect.SqlValue]:
     """When and by which run a finding is opened or resolved, as the database stores them."""
-    time: Field[Any, object] = Finding._meta.get_field("opened_at")
-    reference: Field[Any, object] = Finding._meta.get_field("opened_run")
+    time = Finding._meta.get_field("opened_at")
+    reference = Finding._meta.get_field("opened_run")
     return [
         time.get_db_prep_value(run.started_at, connection),
         reference.get_db_prep_value(run.pk, connection),

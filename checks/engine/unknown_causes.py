@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import TypedDict
 
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
@@ -38,6 +38,14 @@ _OLD = "old_"
 class UnknownCause:
     """A cause of unknown users of one check. ``source``: its name, empty for none; ``share``: of the unknown users that
     it concerns, 0 to 1, or 0 where it was not counted."""
+
+    name: str
+    source: str
+    share: float
+
+
+class StoredCause(TypedDict):
+    """A cause as ``CheckResult.unknown_causes`` holds it."""
 
     name: str
     source: str
@@ -264,7 +272,7 @@ def as_json(causes: Iterable[UnknownCause]) -> list[dict[str, object]]:
     return [asdict(cause) for cause in causes]
 
 
-def reported_causes(stored: Iterable[Mapping[str, Any]]) -> list[UnknownCause]:
+def reported_causes(stored: Iterable[StoredCause]) -> list[UnknownCause]:
     """The causes of ``CheckResult.unknown_causes``."""
     return [UnknownCause(str(each["name"]), str(each["source"]), float(each["share"])) for each in stored]
 

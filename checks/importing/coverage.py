@@ -10,7 +10,6 @@ lost by the export: it is treated as not read. Everything happens in the databas
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Q
@@ -20,7 +19,7 @@ from checks.freshness import GROUP_OF_FIELD
 from checks.importing import facts
 from checks.importing.records import FIELDS, LISTS, derive, devices_of
 from checks.importing.reports import ReadingWarning
-from checks.importing.values import REFERENCES, TEXTS
+from checks.importing.values import REFERENCES, TEXTS, Value
 from checks.models import Account, Authenticator, FieldGroup, Source
 
 PARTIAL = "partial_records"
@@ -296,7 +295,7 @@ _DERIVED = (
 )
 
 
-def stored_fields(account: Account) -> dict[str, Any]:
+def stored_fields(account: Account) -> dict[str, Value]:
     """The fields of a stored account in the form that ``records.derive`` takes: times as text, lists as lists."""
     found = {field: getattr(account, field) for field in FIELDS}
     for field, value in found.items():

@@ -8,7 +8,6 @@ Such a field is kept with the source (``Source.lost_fields``) until a later impo
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
@@ -131,5 +130,5 @@ def _count_unknown(cursor: CursorWrapper, source: Source, fields: Iterable[str])
         f"SELECT {sums} FROM checks_account a WHERE a.source_id = %s AND {_LIVE.format(account='a')}",
         [source.pk],
     )
-    row: tuple[Any, ...] = cursor.fetchone()
+    row: tuple[int | None, ...] = cursor.fetchone()
     return {field: int(count or 0) for field, count in zip(names, row, strict=True)}

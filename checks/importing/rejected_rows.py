@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from itertools import islice
-from typing import Any
 
 from django.utils import timezone
 
@@ -62,7 +61,7 @@ class RejectedRows:
                 for line, record, problems in rows
             )
 
-    def _read(self) -> Iterator[Any]:
+    def _read(self) -> Iterator[tuple[int, object, object]]:
         self._lines.seek(0)
         yield from map(json.loads, self._lines)
 

@@ -4,7 +4,6 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
@@ -15,7 +14,7 @@ from checks.importing import facts, joining, suggestions, users
 def rejoin(
     cursor: CursorWrapper,
     accounts: str,
-    parameters: Sequence[Any],
+    parameters: Sequence[dialect.SqlValue],
     moment: datetime,
     touched: Iterable[int] = (),
 ) -> None:

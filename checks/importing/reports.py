@@ -4,7 +4,7 @@ Pure."""
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from checks.importing.rules import Note, NoteKind
 
@@ -17,6 +17,14 @@ SHOWN_EXAMPLES = 3
 @dataclass(frozen=True, slots=True)
 class WordCount:
     """A word without a meaning, and the number of records that have it. The field is unknown there."""
+
+    field: str
+    word: str
+    count: int
+
+
+class StoredWord(TypedDict):
+    """A word as ``Import.unknown_words`` holds it."""
 
     field: str
     word: str
@@ -79,7 +87,7 @@ def as_json(items: Iterable[WordCount | ReadingWarning]) -> list[dict[str, objec
     return [{name: getattr(item, name) for name in item.__slots__} for item in items]
 
 
-def reported_words(stored: Iterable[dict[str, Any]]) -> list[WordCount]:
+def reported_words(stored: Iterable[StoredWord]) -> list[WordCount]:
     """The words of ``Import.unknown_words``."""
     return [WordCount(str(each["field"]), str(each["word"]), int(each["count"])) for each in stored]
 

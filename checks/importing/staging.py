@@ -2,7 +2,7 @@
 
 # ruff: noqa: S608  what is put into SQL are our own names of tables and columns
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
@@ -266,7 +266,7 @@ class Staging:
             for pk, login, key, email, employee, is_deleted, stored in rows
         ]
 
-    def _select(self, statement: str, keys: list[Any]) -> list[tuple[Any, ...]]:
+    def _select(self, statement: str, keys: list[str] | list[int]) -> list[tuple[Any, ...]]:
         if not keys:
             return []
         if dialect.is_postgres():
@@ -275,7 +275,7 @@ class Staging:
             self.cursor.execute(f"{statement} IN ({', '.join(['%s'] * len(keys))})", keys)
         return list(self.cursor.fetchall())
 
-    def _copy(self, table: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    def _copy(self, table: str, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
         if not rows:
             return
         if dialect.is_postgres():

@@ -3,7 +3,6 @@
 # ruff: noqa: S608  what is put into SQL are our own names of tables and columns
 
 from datetime import datetime
-from typing import Any
 
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
@@ -77,8 +76,11 @@ def hold(cursor: CursorWrapper, done: Import) -> int:
     return int(cursor.rowcount)
 
 
-def _db(moment: datetime) -> Any:
-    return JoinSuggestion._meta.get_field("created_at").get_db_prep_value(moment, connection)
+def _db(moment: datetime) -> str | datetime:
+    stored: str | datetime = JoinSuggestion._meta.get_field("created_at").get_db_prep_value(
+        moment, connection
+    )
+    return stored
 
 
 def warnings(joined: JoinReport, held: int) -> list[ReadingWarning]:
