@@ -26,6 +26,7 @@ from integrations.formats.bounded_json import (
     OutOfBounds as JsonOutOfBounds,
     loads as load_json,
 )
+from integrations.formats.reader import Read
 from integrations.formatted_text import (
     FormattedText,
     ItemList,
@@ -36,7 +37,7 @@ from integrations.formatted_text import (
     blocks_of,
     shortened,
 )
-from integrations.json_types import JsonMapping, JsonObject
+from integrations.json_types import Json, JsonMapping, JsonObject
 from integrations.masking import mask, settings_secrets
 from integrations.nested_values import put_value, value_at
 from integrations.source_data import (
@@ -199,6 +200,7 @@ __all__ = [
     "IntegrationError",
     "InvalidDocument",
     "ItemList",
+    "Json",
     "JsonMapping",
     "JsonObject",
     "JsonOutOfBounds",
@@ -216,6 +218,7 @@ __all__ = [
     "RateBudget",
     "RateLimit",
     "RateSeen",
+    "Read",
     "Reader",
     "RecordPage",
     "RenderedBody",

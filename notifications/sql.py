@@ -41,7 +41,7 @@ def insert_rows(model: type[models.Model], names: Sequence[str], rows: Iterable[
     return write(f"{table} ({columns})", fields, rows)
 
 
-def _copy(into: str, fields: Sequence["models.Field[Any, Any]"], rows: Iterable[Row]) -> int:
+def _copy(into: str, fields: Sequence["models.Field[object, object]"], rows: Iterable[Row]) -> int:
     """Binary: in text format PostgreSQL takes a body as hexadecimal digits, twice as many bytes."""
     count = 0
     types = [str(field.db_type(connection)).partition("(")[0] for field in fields]
@@ -53,7 +53,7 @@ def _copy(into: str, fields: Sequence["models.Field[Any, Any]"], rows: Iterable[
     return count
 
 
-def _execute_many(into: str, fields: Sequence["models.Field[Any, Any]"], rows: Iterable[Row]) -> int:
+def _execute_many(into: str, fields: Sequence["models.Field[object, object]"], rows: Iterable[Row]) -> int:
     count = 0
     json_columns = [index for index, field in enumerate(fields) if isinstance(field, models.JSONField)]
     marks = ", ".join(["%s"] * len(fields))

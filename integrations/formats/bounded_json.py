@@ -5,9 +5,9 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 from integrations.errors import IntegrationError
+from integrations.json_types import Json
 
 MAX_DEPTH = 32
 MAX_BYTES = 1 << 20
@@ -31,7 +31,7 @@ def loads(
     max_bytes: int = MAX_BYTES,
     max_values: int = MAX_VALUES,
     strict: bool = True,
-) -> Any:
+) -> Json:
     """The value; without ``strict`` its texts may have control characters. Raises :class:`OutOfBounds`, which is a ValueError, or another ValueError."""
     if len(text) > max_bytes:
         raise OutOfBounds(f"larger than {max_bytes:,} bytes")

@@ -5,7 +5,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping
 from itertools import chain, islice, zip_longest
-from typing import Any, BinaryIO, ClassVar
+from typing import BinaryIO, ClassVar
 
 from integrations.formats.file_kinds import refuse_other_kinds, why_no_text
 from integrations.formats.reader import (
@@ -165,7 +165,7 @@ def delimiter_of(header: str) -> str:
     return max(",;\t", key=header.count)
 
 
-def _header(reader: Any) -> list[str]:
+def _header(reader: Iterator[list[str]]) -> list[str]:
     try:
         header = [name.strip() for name in next(reader)]
     except csv.Error as error:

@@ -3,7 +3,7 @@ index in the array, from 1, since a whole array is often one line."""
 
 from collections.abc import Iterator, Mapping
 from itertools import chain
-from typing import Any, BinaryIO, ClassVar
+from typing import BinaryIO, ClassVar
 
 import ijson
 
@@ -24,6 +24,7 @@ from integrations.formats.reader import (
     renamer,
     shorten,
 )
+from integrations.json_types import Json
 
 
 class JsonArray(FileSource):
@@ -79,7 +80,7 @@ class _Metered:
         return data
 
 
-Events = Iterator[tuple[str, Any]]
+Events = Iterator[tuple[str, Json]]
 
 
 def _items(stream: _Metered, *, in_object: bool) -> Iterator[object]:
@@ -155,7 +156,7 @@ def _items_of_list(events: Events, stream: _Metered) -> Iterator[object]:
         tuple[object, object]
     ] = []  # the containers that are open, each with its key in the one around it
     holder: object = None
-    key: Any = None
+    key: object = None
     count = 0
     for event, value in events:
         if event == "map_key":
@@ -183,8 +184,8 @@ def _items_of_list(events: Events, stream: _Metered) -> Iterator[object]:
             raise bounded_json.OutOfBounds(bounded_json.TOO_FULL)
 
 
-def _put(holder: Any, key: str, value: object) -> None:
+def _put(holder: object, key: object, value: object) -> None:
     if isinstance(holder, dict):
         holder[key] = value
-    else:
+    elif isinstance(holder, list):
         holder.append(value)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import TypeVar
 from uuid import uuid4
 
 from django.db import IntegrityError, transaction
@@ -23,6 +23,8 @@ from integrations.sources.scim.patching import MemberChange, member_ids, patch
 from integrations.sources.scim.records import account_record, deleted_record
 from integrations.sources.scim.schemas import CII_AD, ENTERPRISE, GROUPS, USERS, ResourceType
 from integrations.text_encoding import storable
+
+T = TypeVar("T")
 
 READ_AT_ONCE = 500
 MAX_KEY = 1_024
@@ -229,7 +231,7 @@ def _members_by_id(group: ScimResource, ids: Sequence[str]) -> dict[str, int]:
     }
 
 
-def _parts(items: Sequence[object]) -> Iterator[Sequence[Any]]:
+def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
     for start in range(0, len(items), READ_AT_ONCE):
         yield items[start : start + READ_AT_ONCE]
 
@@ -373,9 +375,9 @@ def records_of(resources: Sequence[ScimResource], now: datetime) -> list[JsonObj
             "member_id", "group__document"
         ):
             groups.setdefault(pk, []).append(document.get("displayName", ""))
-    for part in _parts(sorted({each.manager_id for each in resources if each.manager_id})):
+    for scim_ids in _parts(sorted({each.manager_id for each in resources if each.manager_id})):
         managers = ScimResource.objects.filter(
-            connection=resources[0].connection_id, scim_id__in=part, is_deleted=False
+            connection=resources[0].connection_id, scim_id__in=scim_ids, is_deleted=False
         )
         logins |= {each.scim_id: str(each.document.get("userName", "")) for each in managers}
     return [

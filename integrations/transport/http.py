@@ -27,7 +27,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from time import monotonic
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -46,6 +46,7 @@ from integrations.transport.results import Result
 from integrations.transport.tls import Tls, ssl_context
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 __all__ = [
     "AnswerLimits",
@@ -186,8 +187,8 @@ class _Deadline:
         return 0
 
 
-def _within_deadline(method: Callable[..., Any]) -> Callable[..., Any]:
-    def bounded(self: Any, *args: Any, **kwargs: Any) -> Any:
+def _within_deadline(method: Callable[..., T]) -> Callable[..., T]:
+    def bounded(self: "DeadlineSocket", *args: object, **kwargs: object) -> T:
         self.settimeout(self.left())
         return method(self, *args, **kwargs)
 
@@ -275,7 +276,7 @@ class _Response(http.client.HTTPResponse):
     is_malformed = False
     answered: int | None = None
 
-    def __init__(self, sock: Any, *args: Any, most: int, **kwargs: Any) -> None:
+    def __init__(self, sock: socket.socket, *args: Any, most: int, **kwargs: Any) -> None:
         self.reader = _Reader(_Incoming(sock, most))
         super().__init__(_Source(self.reader), *args, **kwargs)  # type: ignore[arg-type]
 

@@ -8,7 +8,7 @@ import zlib
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 from io import BytesIO
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
@@ -49,10 +49,10 @@ class TransportAdapter(HTTPAdapter):
         self,
         request: PreparedRequest,
         stream: bool = False,
-        timeout: Any = None,
-        verify: Any = True,
-        cert: Any = None,
-        proxies: Any = None,
+        timeout: object = None,
+        verify: object = True,
+        cert: object = None,
+        proxies: object = None,
     ) -> Response:
         """Send one request. Raises :class:`~integrations.transport.http.TransportError`.
 

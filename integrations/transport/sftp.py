@@ -116,7 +116,7 @@ class SftpConnection:
     def read(self, size: int) -> bytes:
         """The next bytes of the open file; b"" after the last."""
         assert self._file is not None  # noqa: S101  open() came before
-        return bytes(self._run(self._read(self._file, size)))
+        return self._run(self._read(self._file, size))
 
     def close(self) -> None:
         """End the connection, whatever the server does."""
@@ -136,7 +136,7 @@ class SftpConnection:
 
     async def _sign_in(self, sock: Any) -> asyncssh.SSHClientConnection:
         server = self.server
-        keys: Any = None
+        keys: list[asyncssh.SSHKey] | None = None
         if server.private_key:
             try:
                 keys = [asyncssh.import_private_key(server.private_key, server.passphrase or None)]
@@ -162,9 +162,10 @@ class SftpConnection:
     async def _start_sftp(self, connection: asyncssh.SSHClientConnection) -> asyncssh.SFTPClient:
         return await connection.start_sftp_client()
 
-    async def _read(self, file: asyncssh.SFTPClientFile, size: int) -> Any:
+    async def _read(self, file: asyncssh.SFTPClientFile, size: int) -> bytes:
         # Bytes: the file is open in binary mode.
-        return await file.read(size)
+        data: bytes = await file.read(size)
+        return data
 
     async def _list(self, folder: str) -> Sequence[RemoteFile]:
         found: list[RemoteFile] = []
@@ -187,7 +188,7 @@ class SftpConnection:
         opened: asyncssh.SFTPClientFile = await self._sftp.open(path, "rb")
         return opened
 
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+    def _run(self, work: Coroutine[object, None, T]) -> T:
         """The result of an operation within the deadline."""
         left = self._deadline - monotonic()
         try:

@@ -5,19 +5,18 @@ A filter is plain data. An absent key matches all:
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 
 from checks.models import Check, Finding, Severity, User, UserType, severity_rank
 from checks.services import among, clean_tags, folded
+from integrations.services import JsonMapping
 
 MOST_ITEMS = 100
 LONGEST_DEPARTMENT = 255
 
-# Parsed JSON.
-Filter = Mapping[str, Any]
+Filter = JsonMapping
 
 
 def clean_filter(given: object) -> dict[str, object]:
