@@ -2,16 +2,18 @@
 
 from datetime import UTC, datetime
 from io import StringIO
-from typing import Any
 
 from django.core.management import call_command
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
+from django.db.models import Model
 
 from checks.models import Account, Check, Forward, Source, User
 from checks.services import import_accounts
 from cii_project.tools.benchmark import data, floor_rules
 from cii_project.tools.benchmark.measuring import measured
 from cii_project.tools.benchmark.steps import step
+from integrations.services import JsonObject
 
 # Columns that must differ from one copy of a row to the next, as "column || a suffix".
 _SUFFIXED = {
@@ -27,7 +29,7 @@ _SUFFIXED = {
 
 
 @step
-def install() -> dict[str, Any]:
+def install() -> JsonObject:
     call_command("setup", verbosity=0, stdout=StringIO())
     # The floors are compared finding by finding: a check that they do not know is left out.
     Check.objects.exclude(slug__in=floor_rules.RULES).update(enabled=False)
@@ -37,7 +39,7 @@ def install() -> dict[str, Any]:
 
 
 @step
-def load(users: int, seed: int, now: str, version: int = 0, every: int = 1) -> dict[str, Any]:
+def load(users: int, seed: int, now: str, version: int = 0, every: int = 1) -> JsonObject:
     """Import the sources' records as the product does."""
     with measured() as result:
         for slug, *_ in data.DATA_SOURCES:
@@ -49,7 +51,7 @@ def load(users: int, seed: int, now: str, version: int = 0, every: int = 1) -> d
 
 
 @step
-def multiply(users: int) -> dict[str, Any]:
+def multiply(users: int) -> JsonObject:
     """Copy the users, their accounts and forwards until there are ``users``: an import of all would take
     minutes.
 
@@ -71,13 +73,13 @@ def multiply(users: int) -> dict[str, Any]:
     return {"users": User.objects.count(), "accounts": Account.objects.count()}
 
 
-def _last(cursor: Any, table: str) -> int:
+def _last(cursor: CursorWrapper, table: str) -> int:
     cursor.execute(f"SELECT COALESCE(MAX(id), 0) FROM {table}")  # noqa: S608
     return int(cursor.fetchone()[0])
 
 
-def _copy(cursor: Any, model: Any, shifts: dict[str, int], where: str) -> None:
-    columns = [field.column for field in model._meta.concrete_fields]
+def _copy(cursor: CursorWrapper, model: type[Model], shifts: dict[str, int], where: str) -> None:
+    columns = [str(field.column) for field in model._meta.concrete_fields]
     table = model._meta.db_table
     own = _last(cursor, table)
 
@@ -96,7 +98,7 @@ def _copy(cursor: Any, model: Any, shifts: dict[str, int], where: str) -> None:
 
 
 @step
-def tidy() -> dict[str, Any]:
+def tidy() -> JsonObject:
     """Vacuum and analyze now, so that autovacuum does not run during a measurement."""
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":

@@ -7,11 +7,11 @@ some are cured.
 import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
 from cii_project.tools.demo import names
+from integrations.services import JsonObject
 
-AccountRecord = dict[str, Any]
+AccountRecord = JsonObject
 # slug, name, vendor, kind
 DATA_SOURCES = (
     ("okta", "Okta", "OKTA", "identity"),

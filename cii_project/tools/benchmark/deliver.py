@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from django.conf import settings
 
 from cii_project.tools.benchmark.measuring import Measurement
 from cii_project.tools.benchmark.scratch import Scratch, StepFailed
 from cii_project.tools.benchmark.sink import LATENCY
+from integrations.services import JsonObject
 
 WORKERS = 2
 IN_FLIGHT = 128
@@ -27,7 +27,7 @@ FEW = 10_000  # fewer messages than this are sent faster than a cluster starts
 START_SECONDS = 60
 SEND_SECONDS = 900
 Say = Callable[[str], None]
-DeliverResult = dict[str, Any]
+DeliverResult = JsonObject
 
 
 @dataclass(slots=True)

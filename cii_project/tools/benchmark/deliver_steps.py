@@ -18,7 +18,7 @@ from cii_project.tools.benchmark.common_steps import tidy
 from cii_project.tools.benchmark.measuring import measured, peak_mb
 from cii_project.tools.benchmark.steps import step
 from integrations.models import Integration
-from integrations.services import save_integration
+from integrations.services import JsonObject, save_integration
 from notifications import services
 from notifications.models import Attempt, Configuration, Delivery
 from notifications.planning import check_events
@@ -27,7 +27,7 @@ CHECK = "no-mfa"
 
 
 @step
-def plan(messages: int, batch: int, port: int) -> dict[str, Any]:
+def plan(messages: int, batch: int, port: int) -> JsonObject:
     """One message to each user and lists of ``batch`` users, planned by a run of the daily task's code."""
     source = Source.objects.get(slug="okta")
     import_accounts(enumerate(map(_user, range(messages)), start=1), source=source)
@@ -53,7 +53,7 @@ def plan(messages: int, batch: int, port: int) -> dict[str, Any]:
     return {**result, "planning": taken, "direct": counts.get("user", 0), "lists": counts.get("list", 0)}
 
 
-def _user(index: int) -> dict[str, Any]:
+def _user(index: int) -> JsonObject:
     login = f"user{index}@example.com"
     return {
         "login": login,
@@ -87,7 +87,7 @@ def _purge() -> None:
 
 
 @step
-def arm(paths: Sequence[str], count: int, port: int) -> dict[str, Any]:
+def arm(paths: Sequence[str], count: int, port: int) -> JsonObject:
     """Make ``count`` direct messages due, spread over one target a path; everything else is settled."""
     now = timezone.now()
     Attempt.objects.all().delete()
@@ -113,7 +113,7 @@ def arm(paths: Sequence[str], count: int, port: int) -> dict[str, Any]:
 
 
 @step
-def send(cluster: int, seconds: float, but: Sequence[str] = ()) -> dict[str, Any]:
+def send(cluster: int, seconds: float, but: Sequence[str] = ()) -> JsonObject:
     """Request a dispatch, and wait until no delivery is open that can be sent (except to the target ``but``).
     ``cluster``: process id. ``cpu``: seconds that its processes used; ``peak_mb``: of the largest.
     ``latency``: mean seconds of an attempt that was delivered.
@@ -161,7 +161,7 @@ def _cpu(processes: Sequence[psutil.Process]) -> float:
 
 
 @step
-def bare_loop(port: int, path: str, count: int, trust_env: bool) -> dict[str, Any]:
+def bare_loop(port: int, path: str, count: int, trust_env: bool) -> JsonObject:
     """One ``requests.Session``, one loop, the same bytes."""
     rows = Delivery.objects.filter(audience="user").order_by("batch")[:count].values_list("id", "body")
     events = [(str(id), bytes(body or b"")) for id, body in rows]

@@ -1,7 +1,6 @@
 """Steps of ``evaluate``: a run of the product, a run of each floor, the number of open findings."""
 
 from collections.abc import Callable
-from typing import Any
 
 from django.db import connection
 from django.utils import timezone
@@ -11,11 +10,12 @@ from cii_project.tools.benchmark import floor_rules
 from cii_project.tools.benchmark.common_steps import tidy
 from cii_project.tools.benchmark.measuring import Measured, measured
 from cii_project.tools.benchmark.steps import step
+from integrations.services import JsonObject
 from notifications.services import run_and_notify
 
 
 @step
-def run_product(repeats: int = 1) -> dict[str, Any]:
+def run_product(repeats: int = 1) -> JsonObject:
     """The daily task's own call; of several times the quickest."""
 
     def once() -> None:
@@ -27,19 +27,19 @@ def run_product(repeats: int = 1) -> dict[str, Any]:
 
 
 @step
-def prepare_one_pass() -> dict[str, Any]:
+def prepare_one_pass() -> JsonObject:
     floor_rules.keep_bits()
     return {}
 
 
 @step
-def run_one_pass(repeats: int = 1) -> dict[str, Any]:
+def run_one_pass(repeats: int = 1) -> JsonObject:
     floor_rules.match_bits()
     return {**_quickest(lambda: floor_rules.one_pass(timezone.now()), repeats), **_found()}
 
 
 @step
-def run_obvious(repeats: int = 1) -> dict[str, Any]:
+def run_obvious(repeats: int = 1) -> JsonObject:
     return {**_quickest(lambda: floor_rules.obvious(timezone.now()), repeats), **_found()}
 
 
@@ -53,7 +53,7 @@ def _quickest(action: Callable[[], None], repeats: int) -> Measured:
     return min(results, key=lambda result: float(result["seconds"]))
 
 
-def _found() -> dict[str, Any]:
+def _found() -> JsonObject:
     """The open findings, and a text by which two databases' are compared."""
     with connection.cursor() as cursor:
         cursor.execute(

@@ -2,17 +2,17 @@
 in the obvious way and as one pass (floor_rules.py)."""
 
 from collections.abc import Callable
-from typing import Any
 
 from cii_project.tools.benchmark import data
 from cii_project.tools.benchmark.common_steps import utc_now
 from cii_project.tools.benchmark.measuring import Measurement
 from cii_project.tools.benchmark.scratch import Scratch
+from integrations.services import JsonObject
 
 REPEATS = 3
 DATABASES = ("product", "obvious", "one_pass")
 Say = Callable[[str], None]
-Figures = dict[str, dict[str, dict[str, Any]]]
+Figures = dict[str, dict[str, JsonObject]]
 
 
 def measure_evaluate(scratch: Scratch, users: int, seed: int, say: Say) -> list[Measurement]:
@@ -45,7 +45,7 @@ def measure_evaluate(scratch: Scratch, users: int, seed: int, say: Say) -> list[
     return rows
 
 
-def _note(product: dict[str, Any]) -> str:
+def _note(product: JsonObject) -> str:
     return f"{product['open']:,} open findings of {product['checks']} checks"
 
 
@@ -76,7 +76,7 @@ def _measure(scratch: Scratch, users: int, seed: int, say: Say) -> Figures:
     return figures
 
 
-def _each(scratch: Scratch, databases: dict[str, str], repeats: int = 1) -> dict[str, dict[str, Any]]:
+def _each(scratch: Scratch, databases: dict[str, str], repeats: int = 1) -> dict[str, JsonObject]:
     """Floors and product, one after the other; of several times the quickest. All must find the same."""
     found = {name: scratch.step(url, f"run_{name}", repeats=repeats) for name, url in databases.items()}
     prints = {name: each["fingerprint"] for name, each in found.items()}

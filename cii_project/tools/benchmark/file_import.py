@@ -7,8 +7,9 @@ from typing import Any
 from cii_project.tools.benchmark.common_steps import utc_now
 from cii_project.tools.benchmark.measuring import Measurement
 from cii_project.tools.benchmark.scratch import Scratch
+from integrations.services import JsonObject
 
-ImportResult = dict[str, dict[str, Any]]
+ImportResult = dict[str, JsonObject]
 
 
 def measure_import(
@@ -70,7 +71,7 @@ def measure_import(
     return rows
 
 
-def _growth(what: str, small: dict[str, Any], large: dict[str, Any]) -> Measurement:
+def _growth(what: str, small: JsonObject, large: JsonObject) -> Measurement:
     times = large["seconds"] / small["seconds"]
     return Measurement(what, "times", times, target=11.0, note="ten times the accounts")
 

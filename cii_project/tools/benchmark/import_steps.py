@@ -7,7 +7,7 @@ from datetime import datetime
 from io import StringIO
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TextIO
 
 from django.core.management import call_command
 from django.db import connection, transaction
@@ -17,12 +17,13 @@ from cii_project.tools.benchmark import data
 from cii_project.tools.benchmark.common_steps import tidy
 from cii_project.tools.benchmark.measuring import measured
 from cii_project.tools.benchmark.steps import step
+from integrations.services import Json, JsonObject
 
 BATCH = 5_000
 
 
 @step
-def write_file(path: str, users: int, seed: int, now: str, by_email: bool = False) -> dict[str, Any]:
+def write_file(path: str, users: int, seed: int, now: str, by_email: bool = False) -> JsonObject:
     """The accounts of one source as CSV or JSON Lines, by the name's end. ``by_email``: of a source that
     knows the same people by other logins and no employee ids."""
     records = data.account_records("okta", users, seed=seed, now=datetime.fromisoformat(now))
@@ -36,7 +37,7 @@ def write_file(path: str, users: int, seed: int, now: str, by_email: bool = Fals
     return {"bytes": Path(path).stat().st_size}
 
 
-def _write_csv(stream: Any, records: Iterable[data.AccountRecord]) -> None:
+def _write_csv(stream: TextIO, records: Iterable[data.AccountRecord]) -> None:
     writer = None
     for record in records:
         row = {name: _cell(value) for name, value in record.items()}
@@ -46,7 +47,7 @@ def _write_csv(stream: Any, records: Iterable[data.AccountRecord]) -> None:
         writer.writerow(row)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     """A value as docs/importing.md has it in CSV."""
     if isinstance(value, list):
         return "|".join(_item(item) for item in value)
@@ -55,14 +56,14 @@ def _cell(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _item(item: Any) -> str:
+def _item(item: object) -> str:
     if not isinstance(item, dict):
         return str(item)
     return f"{item['kind']}:{item['device']}" if "kind" in item else f"{item['name']}={item['last_used_at']}"
 
 
 @step
-def import_product(path: str, source: str = "file") -> dict[str, Any]:
+def import_product(path: str, source: str = "file") -> JsonObject:
     tidy()
     with measured() as result:
         call_command("import_users", path, source=source, stdout=StringIO())
@@ -77,7 +78,7 @@ def import_product(path: str, source: str = "file") -> dict[str, Any]:
 
 
 @step
-def import_floor(path: str) -> dict[str, Any]:
+def import_floor(path: str) -> JsonObject:
     """Read the file, ``COPY`` (SQLite: ``executemany``) to a staging table, upsert: text for text."""
     tidy()
     with measured() as result, Path(path).open(encoding="utf-8", newline="") as stream:
@@ -91,7 +92,7 @@ def _csv_rows(stream: Iterable[str]) -> Iterator[list[str]]:
     return csv.reader(stream)
 
 
-def _json_rows(stream: Iterable[str]) -> Iterator[list[Any]]:
+def _json_rows(stream: Iterable[str]) -> Iterator[list[Json]]:
     names: list[str] = []
     for line in stream:
         record = json.loads(line)
@@ -101,7 +102,7 @@ def _json_rows(stream: Iterable[str]) -> Iterator[list[Any]]:
         yield [json.dumps(value) if isinstance(value, list) else value for value in record.values()]
 
 
-def _upsert(names: list[str], rows: Iterator[list[Any]]) -> None:
+def _upsert(names: list[str], rows: Iterator[list[str]] | Iterator[list[Json]]) -> None:
     quoted = [connection.ops.quote_name(name) for name in names]
     columns = ", ".join(quoted)
     changes = ", ".join(f"{name} = excluded.{name}" for name in quoted if name != '"login"')

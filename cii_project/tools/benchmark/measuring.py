@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import psutil
 from django.db import connection
 
-Measured = dict[str, Any]
+from integrations.services import JsonObject
+
+Measured = JsonObject
 
 
 def peak_mb(process: int | str = "self") -> float:
@@ -83,5 +84,5 @@ class Measurement:
         value = self.product if self.floor is None else (self.ratio or 0.0)
         return value >= self.target if self.higher else value <= self.target
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         return {**asdict(self), "ratio": self.ratio, "met": self.met}

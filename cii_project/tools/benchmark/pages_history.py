@@ -19,7 +19,7 @@ from django.utils import timezone
 from checks.models import Check, CheckResult, Exclusion, Finding, Import, Run, Source, User
 from cii_project.tools.benchmark.steps import step
 from integrations.models import Integration
-from integrations.services import save_integration
+from integrations.services import JsonObject, save_integration
 from notifications.models import Attempt, Audience, Delivery, Event, Hold
 from notifications.services import FindingRanges, subscribe
 
@@ -36,7 +36,7 @@ KEPT = timedelta(days=14)  # bodies are retained as long
 
 
 @step
-def history(findings: int) -> dict[str, Any]:
+def history(findings: int) -> JsonObject:
     """``findings`` open ones at least, half as many resolved, and of deliveries one a user up to 100,000."""
     last = Run.objects.latest("created_at")
     runs = [*_runs(last), last]
@@ -211,7 +211,7 @@ def _deliveries(events: list[Event], targets: list[Integration], count: int) -> 
         yield _delivery(number, by_run[run, check], targets[0], **person)
 
 
-def _spoken_of() -> dict[tuple[Any, Any], FindingRanges]:
+def _spoken_of() -> dict[tuple[object, object], FindingRanges]:
     """The findings in the lists of a run and check: all between its first and its last."""
     found = Finding.objects.order_by().values_list("opened_run", "check_ref")
     ends = found.annotate(first=Min("pk"), last=Max("pk"))

@@ -1,6 +1,7 @@
 """Steps of ``pages``: every page of the console through WSGI, as it is deployed, and its queries alone."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter, process_time
 from typing import Any
@@ -17,6 +18,7 @@ from cii_project.tools.benchmark.common_steps import tidy
 from cii_project.tools.benchmark.measuring import peak_mb
 from cii_project.tools.benchmark.pages_visited import Visit, visits
 from cii_project.tools.benchmark.steps import step
+from integrations.services import JsonObject
 
 REPEATS = 5
 QUICK = 0.1  # seconds: what is as quick at once is not visited again
@@ -57,11 +59,13 @@ class Browser:
         statuses: list[str] = []
         asked: list[tuple[str, Any]] = []
 
-        def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        def note(
+            execute: Callable[..., object], sql: str, params: object, many: bool, context: object
+        ) -> object:
             asked.append((sql, params))
             return execute(sql, params, many, context)
 
-        def start_response(status: str, headers: Any, exc_info: Any = None, /) -> Any:
+        def start_response(status: str, headers: object, exc_info: object = None, /) -> Any:
             statuses.append(status)
 
         with connection.execute_wrapper(note):
@@ -77,7 +81,7 @@ class Browser:
 
 
 @step
-def visit(only: str = "", repeats: int = REPEATS) -> dict[str, Any]:
+def visit(only: str = "", repeats: int = REPEATS) -> JsonObject:
     """Each page's server time and that of its queries alone, in seconds: the quickest of some visits."""
     tidy()
     browser = Browser()
@@ -110,7 +114,7 @@ def _far(browser: Browser, visit: Visit, body: str) -> Visit | None:
     return Visit(f"{visit.name}, far", further) if further else None
 
 
-def _timed(browser: Browser, visit: Visit, repeats: int) -> tuple[dict[str, Any], str]:
+def _timed(browser: Browser, visit: Visit, repeats: int) -> tuple[JsonObject, str]:
     best = browser.open(visit)
     for _ in range(repeats - 1):
         if best.seconds > QUICK:

@@ -1,8 +1,7 @@
 """Which pages ``benchmark pages`` visits: each page of the console, each filter, search and order of its lists."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import urlencode
 
 from django.apps import apps
@@ -28,7 +27,7 @@ class Visit:
 
     name: str
     address: str
-    form: dict[str, Any] | None = None
+    form: dict[str, object] | None = None
     headers: dict[str, str] = field(default_factory=dict)
     stream: bool = False
     most_ms: float = 300.0
@@ -51,14 +50,14 @@ def visits() -> Iterator[Visit]:
     yield from _records()
 
 
-def _list(name: str, address: str, **parameters: list[Any]) -> Iterator[Visit]:
+def _list(name: str, address: str, **parameters: Iterable[object]) -> Iterator[Visit]:
     """The list with each value of each parameter, one at a time."""
     for parameter, values in parameters.items():
         for value in values:
             yield Visit(f"{name}, {parameter} {value}", f"{address}?{urlencode({parameter: value})}")
 
 
-def _dialog(name: str, page: str, *arguments: Any, query: str = "") -> Visit:
+def _dialog(name: str, page: str, *arguments: object, query: str = "") -> Visit:
     return Visit(name, reverse(f"console:{page}", args=arguments) + query, headers=HTMX)
 
 
@@ -198,7 +197,7 @@ def _runs_and_deliveries() -> Iterator[Visit]:
     yield Visit("deliveries", deliveries)
     target = Integration.objects.order_by("id").values_list("pk", flat=True)
     wide, rare = _widest_and_rarest()
-    filters: dict[str, list[Any]] = {
+    filters: dict[str, Iterable[object]] = {
         "state": Delivery.State.values,
         "target": [target[0], target[5]],
         "check": [wide.slug, rare.slug],

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg
@@ -21,6 +20,7 @@ from psycopg import sql
 
 from cii_project.errors import ProjectError
 from cii_project.tools.demo.folder import OWN_SETTINGS
+from integrations.services import JsonObject
 
 LOOPBACK = "127.0.0.0/8"
 
@@ -103,9 +103,7 @@ class Scratch:
             **more,
         }
 
-    def step(
-        self, url: str, name: str, env: dict[str, str] | None = None, **arguments: Any
-    ) -> dict[str, Any]:
+    def step(self, url: str, name: str, env: dict[str, str] | None = None, **arguments: object) -> JsonObject:
         """Run a step (steps.py) in a separate process; returns its measurements. Raises
         :class:`StepFailed`."""
         done = subprocess.run(  # noqa: S603  our own interpreter and command  # nosec B603
@@ -127,7 +125,7 @@ class Scratch:
         )
         if done.returncode:
             raise StepFailed(f"The step {name} ended with {done.returncode}.\n{done.stderr[-4000:]}")
-        result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+        result: JsonObject = json.loads(done.stdout.strip().splitlines()[-1])
         return result
 
 

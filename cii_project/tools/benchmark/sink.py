@@ -16,7 +16,8 @@ import socket
 import sys
 import time
 from collections import Counter
-from typing import Any
+
+from integrations.services import JsonObject
 
 LATENCY = 0.2
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
@@ -106,7 +107,7 @@ class Sink:
             self.poll.unregister(descriptor)
             connection.close()
 
-    def counted(self) -> dict[str, Any]:
+    def counted(self) -> JsonObject:
         used = os.times()
         return {
             "events": len(self.ids),

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
 
-BenchmarkStep = Callable[..., dict[str, Any]]
+from integrations.services import JsonObject
+
+BenchmarkStep = Callable[..., JsonObject]
 STEPS: dict[str, BenchmarkStep] = {}
 MODULES = (
     "common_steps",
@@ -24,7 +25,7 @@ def step(function: BenchmarkStep) -> BenchmarkStep:
     return function
 
 
-def run_step(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+def run_step(name: str, arguments: JsonObject) -> JsonObject:
     for module in MODULES:
         import_module(f"{__package__}.{module}")
     return STEPS[name](**arguments)

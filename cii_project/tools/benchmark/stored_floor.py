@@ -3,21 +3,22 @@
 # ruff: noqa: S608  what is put into SQL are our own names of tables
 
 from pathlib import Path
-from typing import Any
 
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 from checks.models import Account, Authenticator, Forward, Import, Source, User
 from cii_project.tools.benchmark.common_steps import tidy
 from cii_project.tools.benchmark.measuring import measured
 from cii_project.tools.benchmark.steps import step
+from integrations.services import JsonObject
 from notifications.models import Delivery
 
 TABLES = [model._meta.db_table for model in (Source, Import, User, Account, Authenticator, Forward)]
 
 
 @step
-def export_stored(folder: str) -> dict[str, Any]:
+def export_stored(folder: str) -> JsonObject:
     """The place where the next step finds the rows: PostgreSQL's own files in ``folder``; SQLite's is the
     database."""
     if connection.vendor != "postgresql":
@@ -30,7 +31,7 @@ def export_stored(folder: str) -> dict[str, Any]:
 
 
 @step
-def import_stored(given: str) -> dict[str, Any]:
+def import_stored(given: str) -> JsonObject:
     """``COPY`` (SQLite: ``INSERT … SELECT`` from the other file) into the product's own empty tables, with
     their indexes and foreign keys, in one transaction."""
     Source.objects.all().delete()
@@ -50,7 +51,7 @@ def import_stored(given: str) -> dict[str, Any]:
 
 
 @step
-def plan_stored(folder: str) -> dict[str, Any]:
+def plan_stored(folder: str) -> JsonObject:
     """The deliveries that a run has planned, put into their emptied table again, with its indexes and foreign
     keys, in one transaction: by ``COPY`` (SQLite: ``INSERT … SELECT``)."""
     table = Delivery._meta.db_table
@@ -71,14 +72,14 @@ def plan_stored(folder: str) -> dict[str, Any]:
     return result
 
 
-def _copy_out(cursor: Any, table: str, order: str, path: Path) -> None:
+def _copy_out(cursor: CursorWrapper, table: str, order: str, path: Path) -> None:
     statement = f"COPY (SELECT * FROM {table} ORDER BY {order}) TO STDOUT (FORMAT binary)"
     with path.open("wb") as file, cursor.copy(statement) as copy:
         for block in copy:
             file.write(block)
 
 
-def _copy(cursor: Any, table: str, path: Path) -> None:
+def _copy(cursor: CursorWrapper, table: str, path: Path) -> None:
     with path.open("rb") as file, cursor.copy(f"COPY {table} FROM STDIN (FORMAT binary)") as copy:
         while block := file.read(1 << 16):
             copy.write(block)

@@ -6,10 +6,10 @@ second sync, which takes as many calls, is measured at a tenth of the users.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from cii_project.tools.benchmark.measuring import Measurement
 from cii_project.tools.benchmark.scratch import Scratch
+from integrations.services import JsonObject
 
 CALLS_A_MINUTE = 600
 SCALE = 20
@@ -33,13 +33,13 @@ def measure_sync(scratch: Scratch, users: int, seed: int, say: Say) -> list[Meas
     ]
 
 
-def _rate_note(figures: dict[str, Any]) -> str:
+def _rate_note(figures: JsonObject) -> str:
     return f"{figures['calls']:,} calls at {SHARE} % of {CALLS_A_MINUTE} a minute, {SCALE} times as fast"
 
 
-def _measure(scratch: Scratch, users: int, seed: int, say: Say, *, again: bool) -> dict[str, dict[str, Any]]:
+def _measure(scratch: Scratch, users: int, seed: int, say: Say, *, again: bool) -> dict[str, JsonObject]:
     url = scratch.installed()
-    found: dict[str, dict[str, Any]] = scratch.step(
+    found: dict[str, JsonObject] = scratch.step(
         url, "sync_okta", users=users, seed=seed, calls=CALLS_A_MINUTE * SCALE, share=SHARE, again=again
     )
     for what, figures in found.items():

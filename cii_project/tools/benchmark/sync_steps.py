@@ -2,7 +2,6 @@
 
 import random
 import time
-from typing import Any
 
 from django.utils import timezone
 
@@ -14,11 +13,11 @@ from cii_project.tools.benchmark.steps import step
 from cii_project.tools.scripted_sources.okta import ScriptedOkta, okta_factor, okta_user
 from cii_project.tools.scripted_sources.server import Asked, ScriptedServer
 from integrations.models import SourceConnection, Sync
-from integrations.services import api_source, save_connection
+from integrations.services import JsonObject, api_source, save_connection
 
 
 @step
-def sync_okta(users: int, seed: int, calls: int, share: int, again: bool) -> dict[str, Any]:
+def sync_okta(users: int, seed: int, calls: int, share: int, again: bool) -> JsonObject:
     """Sync an organization of ``users`` that allows ``calls`` a minute, of which ``share`` percent are used; with
     ``again`` also after one in a hundred changed."""
     chance = random.Random(seed)  # made-up data  # nosec B311
@@ -48,7 +47,7 @@ def sync_okta(users: int, seed: int, calls: int, share: int, again: bool) -> dic
     return found
 
 
-def _sync(connection: SourceConnection, server: ScriptedServer) -> dict[str, Any]:
+def _sync(connection: SourceConnection, server: ScriptedServer) -> JsonObject:
     server.asked.clear()
     started = start_sync(connection, Sync.Trigger.COMMAND)
     with measured() as figures:

@@ -5,12 +5,12 @@ import json
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 
 from checks.models import Run
 from checks.services import catalogue_position
+from integrations.services import Json
 from notifications.models import Delivery, Subscription
 
 
@@ -62,7 +62,7 @@ def read_log(path: Path) -> Received:
     return received
 
 
-def _with_line(received: Received, entry: Any) -> Received:
+def _with_line(received: Received, entry: Json) -> Received:
     verification, body = entry["verification"], entry["body"]
     if "token" in verification:
         return received

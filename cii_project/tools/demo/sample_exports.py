@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from cii_project.tools.demo import names
+from integrations.services import Json, JsonObject
 
 SEED = 20260101
-SampleRecord = dict[str, Any]
+SampleRecord = JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +227,7 @@ SampleChange = Callable[[SamplePerson, Clock], None]
 Chosen = Callable[[SamplePerson], bool]
 
 
-def _set(source: str | None = None, **values: Any) -> SampleChange:
+def _set(source: str | None = None, **values: Json) -> SampleChange:
     """Set fields at one source, or at every identity source that reports everything."""
 
     def change(person: SamplePerson, clock: Clock) -> None:
@@ -462,7 +462,7 @@ def _as_exported(source: str, person: SamplePerson, account: SampleRecord) -> Sa
     return account
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     """One CSV cell of the data set's list forms: ``kind:device|…``, ``Jira=2026-01-02|Figma=``."""
     if isinstance(value, list):
         return "|".join(_item(item) for item in value)
@@ -471,7 +471,7 @@ def _cell(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _item(item: Any) -> str:
+def _item(item: object) -> str:
     if not isinstance(item, dict):
         return str(item)
     if "kind" in item:

@@ -12,8 +12,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import parse_qsl, unquote_plus, urlsplit
+
+from integrations.services import JsonObject
 
 PATH = "/oauth/token"
 MOST_TOKENS = 1000
@@ -96,7 +97,7 @@ class TokenEndpoint:
         grant = fields.pop("grant_type", "")
         if grant != "client_credentials":
             return _error(400, "unsupported_grant_type", "grant_type must be client_credentials.")
-        document: dict[str, Any] = {
+        document: JsonObject = {
             "access_token": secrets.token_urlsafe(32),
             "token_type": "Bearer",
             "expires_in": self._lifetime,

@@ -7,10 +7,10 @@ import base64
 import json
 import time
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import unquote
 
 from cii_project.tools.scripted_sources.server import Answer, Asked, json_answer
+from integrations.services import Json, JsonObject
 
 ERRORS = {
     400: ("Bad Request", "invalid_query_string"),
@@ -32,7 +32,7 @@ def auth0_error(status: int, text: str = "", headers: dict[str, str] | None = No
     return json_answer({key: value for key, value in body.items() if value}, status, headers)
 
 
-def auth0_user(key: str, created_at: str, **values: Any) -> dict[str, Any]:
+def auth0_user(key: str, created_at: str, **values: Json) -> JsonObject:
     """A user as ``GET /api/v2/users`` shows one. A value None is left out, as Auth0 does."""
     provider, _, identity = key.partition("|")
     user = {
@@ -60,7 +60,7 @@ def auth0_user(key: str, created_at: str, **values: Any) -> dict[str, Any]:
     return {name: value for name, value in user.items() if value is not None}
 
 
-def auth0_method(kind: str, *, confirmed: bool = True, **values: Any) -> dict[str, Any]:
+def auth0_method(kind: str, *, confirmed: bool = True, **values: Json) -> JsonObject:
     """One authentication method of a user."""
     return {
         "id": f"{kind}|dev_1",
@@ -71,9 +71,9 @@ def auth0_method(kind: str, *, confirmed: bool = True, **values: Any) -> dict[st
     }
 
 
-def auth0_event(key: str, date: str, kind: str, country: str = "") -> dict[str, Any]:
+def auth0_event(key: str, date: str, kind: str, country: str = "") -> JsonObject:
     """An event of the log; its id is made when it is shown."""
-    event: dict[str, Any] = {"date": date, "type": kind, "user_id": key, "ip": "192.0.2.1"}
+    event: JsonObject = {"date": date, "type": kind, "user_id": key, "ip": "192.0.2.1"}
     return event | ({"location_info": {"country_code": country}} if country else {})
 
 
@@ -84,10 +84,10 @@ class ScriptedAuth0:
 
     client_id: str = "scripted0Client0Id"
     client_secret: str = "scripted-secret-of-auth0-0123456789"  # noqa: S105  of a scripted server
-    users: list[dict[str, Any]] = field(default_factory=list)
-    methods: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    users: list[JsonObject] = field(default_factory=list)
+    methods: dict[str, list[JsonObject]] = field(default_factory=dict)
     roles: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
-    events: list[dict[str, Any]] = field(default_factory=list)
+    events: list[JsonObject] = field(default_factory=list)
     scopes: tuple[str, ...] = SCOPES
     audience: str = ""
     page: int = 100
@@ -178,7 +178,7 @@ class ScriptedAuth0:
         members = self.roles[key][1]
         start = int(asked.query.get("from", "0"))
         end = start + min(int(asked.query["take"]), self.page)
-        page: dict[str, Any] = {"users": [{"user_id": each} for each in members[start:end]]}
+        page: JsonObject = {"users": [{"user_id": each} for each in members[start:end]]}
         if end < len(members):
             page["next"] = str(end)
         return json_answer(page, headers=self._rate())

@@ -7,10 +7,10 @@ import hmac
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
 from urllib.parse import quote
 
 from cii_project.tools.scripted_sources.server import Answer, Asked, json_answer
+from integrations.services import Json, JsonObject
 
 CODES = {
     401: (40103, "Invalid signature in request credentials"),
@@ -28,7 +28,7 @@ def duo_error(status: int, code: int = 0, text: str = "", headers: dict[str, str
     return json_answer({"stat": "FAIL", "code": code or usual, "message": text or message}, status, headers)
 
 
-def duo_user(key: str, login: str, **values: Any) -> dict[str, Any]:
+def duo_user(key: str, login: str, **values: Json) -> JsonObject:
     """A user as ``GET /admin/v1/users`` shows one."""
     return {
         "user_id": key,
@@ -55,7 +55,7 @@ def duo_user(key: str, login: str, **values: Any) -> dict[str, Any]:
     }
 
 
-def duo_phone(key: str, number: str, *capabilities: str, activated: bool = True) -> dict[str, Any]:
+def duo_phone(key: str, number: str, *capabilities: str, activated: bool = True) -> JsonObject:
     """A phone of a user."""
     return {
         "phone_id": key,
@@ -68,7 +68,7 @@ def duo_phone(key: str, number: str, *capabilities: str, activated: bool = True)
     }
 
 
-def duo_event(key: str, seconds: int, result: str, country: str = "", ip: str = "") -> dict[str, Any]:
+def duo_event(key: str, seconds: int, result: str, country: str = "", ip: str = "") -> JsonObject:
     """An event of the log of authentications."""
     return {
         "event_type": "authentication",
@@ -90,8 +90,8 @@ class ScriptedDuo:
 
     integration_key: str = "DISCRIPTED0123456789"
     secret_key: str = "scripted0123456789scripted0123456789abcd"  # noqa: S105  of a scripted server
-    users: list[dict[str, Any]] = field(default_factory=list)
-    events: list[dict[str, Any]] = field(default_factory=list)
+    users: list[JsonObject] = field(default_factory=list)
+    events: list[JsonObject] = field(default_factory=list)
     forbidden: tuple[str, ...] = ()
     page: int = 300
     base: str = ""
@@ -136,7 +136,7 @@ class ScriptedDuo:
 
     def _users(self, asked: Asked) -> Answer:
         start, most = int(asked.query["offset"]), min(int(asked.query["limit"]), self.page)
-        metadata: dict[str, Any] = {"total_objects": len(self.users)}
+        metadata: JsonObject = {"total_objects": len(self.users)}
         if start:
             metadata["prev_offset"] = max(start - most, 0)
         if start + most < len(self.users):
@@ -151,7 +151,7 @@ class ScriptedDuo:
         place = asked.query.get("next_offset", "").partition(",")[2]
         start = next((at for at, each in enumerate(events, 1) if each["txid"] == place), 0)
         shown = events[start : start + min(int(asked.query["limit"]), self.page)]
-        metadata: dict[str, Any] = {"total_objects": len(events)}
+        metadata: JsonObject = {"total_objects": len(events)}
         if start + len(shown) < len(events):
             metadata["next_offset"] = [str(shown[-1]["timestamp"] * 1000), shown[-1]["txid"]]
         return json_answer({"stat": "OK", "response": {"authlogs": shown, "metadata": metadata}})

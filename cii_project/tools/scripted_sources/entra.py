@@ -2,10 +2,10 @@
 roles and groups. Lists page by ``@odata.nextLink``; errors have ``error.code`` and ``error.message``."""
 
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import urlencode
 
 from cii_project.tools.scripted_sources.server import Answer, Asked, json_answer
+from integrations.services import Json, JsonObject
 
 CODES = {
     400: "BadRequest",
@@ -27,7 +27,7 @@ def graph_error(status: int, code: str = "", headers: dict[str, str] | None = No
     return json_answer({"error": {"code": code, "message": text, "innerError": {}}}, status, headers)
 
 
-def entra_user(key: str, login: str, **values: Any) -> dict[str, Any]:
+def entra_user(key: str, login: str, **values: Json) -> JsonObject:
     """A user with all properties; a request gets those that it selects."""
     first, _, last = login.partition("@")[0].partition(".")
     return {
@@ -65,7 +65,7 @@ class ScriptedEntra:
 
     tenant: str = "contoso.onmicrosoft.com"
     client_id: str = "11112222-bbbb-3333-cccc-4444dddd5555"
-    users: dict[str, dict[str, Any]] = field(default_factory=dict)
+    users: dict[str, JsonObject] = field(default_factory=dict)
     managers: dict[str, str] = field(default_factory=dict)
     methods: dict[str, list[str]] = field(default_factory=dict)
     roles: dict[str, list[str]] = field(default_factory=dict)
@@ -116,7 +116,7 @@ class ScriptedEntra:
             case _:
                 return graph_error(404)
 
-    def _user(self, user: dict[str, Any], asked: Asked) -> dict[str, Any]:
+    def _user(self, user: JsonObject, asked: Asked) -> JsonObject:
         wanted = asked.query.get("$select", "id").split(",")
         found = {name: user[name] for name in wanted if name in user}
         boss = self.managers.get(user["id"])
@@ -124,7 +124,7 @@ class ScriptedEntra:
             found["manager"] = {"id": boss, "userPrincipalName": self.users[boss]["userPrincipalName"]}
         return found
 
-    def _registration(self, key: str) -> dict[str, Any]:
+    def _registration(self, key: str) -> JsonObject:
         methods = self.methods.get(key, [])
         reset_only = {"email", "securityQuestion"}
         return {
@@ -135,7 +135,7 @@ class ScriptedEntra:
             "lastUpdatedDateTime": "2026-11-27T00:00:00Z",
         }
 
-    def _assignments(self) -> list[dict[str, Any]]:
+    def _assignments(self) -> list[JsonObject]:
         return [
             {
                 "id": f"{name}-{key}",
@@ -150,10 +150,10 @@ class ScriptedEntra:
             for key in keys
         ]
 
-    def _list(self, asked: Asked, items: list[dict[str, Any]]) -> Answer:
+    def _list(self, asked: Asked, items: list[JsonObject]) -> Answer:
         start = int(asked.query.get("$skiptoken", "0"))
         most = min(int(asked.query.get("$top", self.page)), self.page)
-        value: dict[str, Any] = {"value": items[start : start + most]}
+        value: JsonObject = {"value": items[start : start + most]}
         if start + most < len(items):
             query = urlencode({**asked.query, "$skiptoken": start + most}, safe="$(),=")
             value["@odata.nextLink"] = f"{self.base}{asked.path}?{query}"

@@ -9,7 +9,6 @@ import json
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import urlencode
 
 from cryptography.hazmat.primitives import hashes
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from cii_project.tools.scripted_sources.server import Answer, Asked, json_answer
+from integrations.services import JsonObject
 
 ERRORS = {
     401: "Bad credentials",
@@ -132,14 +132,14 @@ class ScriptedGitHub:
         }
         return json_answer(value, 201, self._rate("core"))
 
-    def _graphql(self, asked: dict[str, Any]) -> Answer:
+    def _graphql(self, asked: JsonObject) -> Answer:
         variables = asked["variables"]
         if variables["login"].lower() != self.organization:
             text = f"Could not resolve to an Organization with the login of '{variables['login']}'."
             return graphql_error("NOT_FOUND", text)
         start = int(variables["after"] or 0)
         end = start + min(variables["first"], self.page)
-        organization: dict[str, Any] = {}
+        organization: JsonObject = {}
         if "membersWithRole" in asked["query"]:
             edges = [self._edge(each) for each in self.members[start:end]]
             organization["membersWithRole"] = {"edges": edges, "pageInfo": _page_info(end, len(self.members))}
@@ -147,7 +147,7 @@ class ScriptedGitHub:
             organization["samlIdentityProvider"] = self._identity_provider(start, end)
         return json_answer({"data": {"organization": organization}}, headers=self._rate("graphql"))
 
-    def _edge(self, person: Person) -> dict[str, Any]:
+    def _edge(self, person: Person) -> JsonObject:
         return {
             "hasTwoFactorEnabled": person.two_factor if self.is_owner else None,
             "role": person.role,
@@ -161,7 +161,7 @@ class ScriptedGitHub:
             },
         }
 
-    def _identity_provider(self, start: int, end: int) -> dict[str, Any] | None:
+    def _identity_provider(self, start: int, end: int) -> JsonObject | None:
         if self.saml is None:
             return None
         nodes = [
@@ -198,7 +198,7 @@ class ScriptedGitHub:
             people = [each for each in people if not each.two_factor]
         return self._list(asked, [_simple(each) for each in people])
 
-    def _list(self, asked: Asked, items: list[dict[str, Any]]) -> Answer:
+    def _list(self, asked: Asked, items: list[JsonObject]) -> Answer:
         page, most = int(asked.query.get("page", 1)), min(int(asked.query.get("per_page", 30)), self.page)
         headers = self._rate("core")
         if page * most < len(items):
@@ -207,7 +207,7 @@ class ScriptedGitHub:
         return json_answer(items[(page - 1) * most : page * most], headers=headers)
 
 
-def _simple(person: Person) -> dict[str, Any]:
+def _simple(person: Person) -> JsonObject:
     return {
         "login": person.login,
         "id": person.id,
@@ -217,7 +217,7 @@ def _simple(person: Person) -> dict[str, Any]:
     }
 
 
-def _page_info(end: int, count: int) -> dict[str, Any]:
+def _page_info(end: int, count: int) -> JsonObject:
     return {"hasNextPage": end < count, "endCursor": str(min(end, count)) if count else None}
 
 

@@ -6,13 +6,13 @@ import base64
 import json
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from cii_project.tools.scripted_sources.server import Answer, Asked, json_answer
+from integrations.services import Json, JsonObject
 
 SCOPE = "https://www.googleapis.com/auth/"
 USERS_SCOPE, ROLES_SCOPE = (
@@ -42,7 +42,7 @@ def google_error(
     return json_answer({"error": {"code": status, "message": text, "errors": [item]}}, status, headers)
 
 
-def google_user(key: str, login: str, **values: Any) -> dict[str, Any]:
+def google_user(key: str, login: str, **values: Json) -> JsonObject:
     """A user as ``users.list`` shows one with ``projection=full``."""
     first, _, last = login.partition("@")[0].partition(".")
     return {
@@ -81,7 +81,7 @@ class ScriptedGoogle:
     email: str = "identity-checks@scripted.iam.gserviceaccount.com"
     admin: str = "identity-checks@example.com"
     public_key: RSAPublicKey | None = None
-    users: dict[str, dict[str, Any]] = field(default_factory=dict)
+    users: dict[str, JsonObject] = field(default_factory=dict)
     keys: dict[str, tuple[int, int]] = field(default_factory=dict)
     roles: dict[str, list[str]] = field(default_factory=dict)
     groups: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
@@ -125,7 +125,7 @@ class ScriptedGoogle:
         self.access_tokens[token] = scopes
         return json_answer({"access_token": token, "expires_in": 3599, "token_type": "Bearer"})
 
-    def _claims(self, form: dict[str, str]) -> dict[str, Any]:
+    def _claims(self, form: dict[str, str]) -> JsonObject:
         """The claims of an assertion that the service account's key verifies. Raises for any other."""
         head, claims, signature = form["assertion"].split(".")
         if self.public_key is None or form["grant_type"] != "urn:ietf:params:oauth:grant-type:jwt-bearer":
@@ -133,7 +133,7 @@ class ScriptedGoogle:
         self.public_key.verify(
             _decoded(signature), f"{head}.{claims}".encode(), padding.PKCS1v15(), hashes.SHA256()
         )
-        found: dict[str, Any] = json.loads(_decoded(claims))
+        found: JsonObject = json.loads(_decoded(claims))
         if found["iss"] != self.email or found["aud"] != "https://oauth2.googleapis.com/token":
             raise ValueError("another client or audience")
         return found
@@ -166,7 +166,7 @@ class ScriptedGoogle:
         reports = [_usage(key, day, names, self.keys.get(key, (0, 0))) for key in self.users]
         return self._list(asked, "admin#reports#usageReports", "usageReports", reports)
 
-    def _roles(self) -> list[dict[str, Any]]:
+    def _roles(self) -> list[JsonObject]:
         return [
             {
                 "kind": "admin#directory#role",
@@ -178,7 +178,7 @@ class ScriptedGoogle:
             for number, name in enumerate(self.roles, 1)
         ]
 
-    def _assignments(self) -> list[dict[str, Any]]:
+    def _assignments(self) -> list[JsonObject]:
         return [
             {
                 "kind": "admin#directory#roleAssignment",
@@ -192,18 +192,18 @@ class ScriptedGoogle:
             for place, key in enumerate(keys)
         ]
 
-    def _member(self, key: str) -> dict[str, Any]:
+    def _member(self, key: str) -> JsonObject:
         kind = "GROUP" if key in self.groups else "USER"
         email = self.users[key]["primaryEmail"] if key in self.users else f"{key}@example.com"
         member = {"kind": "admin#directory#member", "id": key, "email": email, "role": "MEMBER", "type": kind}
         return member | ({"status": "ACTIVE"} if kind == "USER" else {})
 
-    def _list(self, asked: Asked, kind: str, key: str, items: list[dict[str, Any]]) -> Answer:
+    def _list(self, asked: Asked, kind: str, key: str, items: list[JsonObject]) -> Answer:
         token = asked.query.get("pageToken", "0")
         if not token.isdigit():
             return google_error(400, "invalid", "Invalid Input: pageToken")
         start, most = int(token), min(int(asked.query.get("maxResults", 100)), self.page)
-        value: dict[str, Any] = {"kind": kind}
+        value: JsonObject = {"kind": kind}
         # Google leaves the key of an empty list out.
         if items[start : start + most]:
             value[key] = items[start : start + most]
@@ -222,7 +222,7 @@ def _refused(error: str, text: str, status: int) -> Answer:
     return json_answer({"error": error, "error_description": text}, status)
 
 
-def _group(key: str, name: str, members: list[str]) -> dict[str, Any]:
+def _group(key: str, name: str, members: list[str]) -> JsonObject:
     return {
         "kind": "admin#directory#group",
         "id": key,
@@ -233,7 +233,7 @@ def _group(key: str, name: str, members: list[str]) -> dict[str, Any]:
     }
 
 
-def _usage(key: str, day: str, names: list[str], counts: tuple[int, int]) -> dict[str, Any]:
+def _usage(key: str, day: str, names: list[str], counts: tuple[int, int]) -> JsonObject:
     known = {"accounts:num_security_keys": counts[0], "accounts:num_passkeys_enrolled": counts[1]}
     return {
         "kind": "admin#reports#usageReport",

@@ -9,7 +9,6 @@ import hashlib
 import json
 import time
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import urlencode
 
 from cryptography.hazmat.primitives import hashes
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
 
 from cii_project.tools.scripted_sources.server import Answer, Asked, json_answer
+from integrations.services import Json, JsonObject
 
 ERRORS = {
     400: ("E0000021", "The request was not valid"),
@@ -42,7 +42,7 @@ def okta_error(status: int, headers: dict[str, str] | None = None) -> Answer:
     return json_answer(body, status, headers)
 
 
-def okta_user(key: str, login: str, **values: Any) -> dict[str, Any]:
+def okta_user(key: str, login: str, **values: Json) -> JsonObject:
     """A user as ``GET /api/v1/users`` shows one; ``profile`` is merged, other values replace the defaults."""
     first, _, last = login.partition("@")[0].partition(".")
     profile = {
@@ -69,9 +69,7 @@ def okta_user(key: str, login: str, **values: Any) -> dict[str, Any]:
     }
 
 
-def okta_factor(
-    kind: str, *, status: str = "ACTIVE", provider: str = "OKTA", **profile: Any
-) -> dict[str, Any]:
+def okta_factor(kind: str, *, status: str = "ACTIVE", provider: str = "OKTA", **profile: Json) -> JsonObject:
     """A factor as ``GET /api/v1/users/{id}/factors`` shows one."""
     return {
         "id": f"fac{kind}",
@@ -98,8 +96,8 @@ class ScriptedOkta:
     public_key: RSAPublicKey | None = None
     # Whether the app requires proofs of possession (DPoP), with this nonce.
     nonce: str = ""
-    users: dict[str, dict[str, Any]] = field(default_factory=dict)
-    factors: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    users: dict[str, JsonObject] = field(default_factory=dict)
+    factors: dict[str, list[JsonObject]] = field(default_factory=dict)
     roles: dict[str, list[str]] = field(default_factory=dict)
     groups: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
     apps: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
@@ -157,7 +155,7 @@ class ScriptedOkta:
             case _:
                 return okta_error(404, headers)
 
-    def _list(self, asked: Asked, items: list[dict[str, Any]], headers: dict[str, str]) -> Answer:
+    def _list(self, asked: Asked, items: list[JsonObject], headers: dict[str, str]) -> Answer:
         after, limit = asked.query.get("after", ""), min(int(asked.query.get("limit", self.page)), self.page)
         start = (
             next((place + 1 for place, item in enumerate(items) if item["id"] == after), 0) if after else 0
@@ -173,7 +171,7 @@ class ScriptedOkta:
         ids = sorted(key for key, roles in self.roles.items() if roles)
         after, limit = asked.query.get("after", ""), min(int(asked.query.get("limit", 100)), self.page)
         rest = [key for key in ids if key > after]
-        links: dict[str, Any] = {"self": {"href": f"{self.base}{asked.path}"}}
+        links: JsonObject = {"self": {"href": f"{self.base}{asked.path}"}}
         if len(rest) > limit:
             links["next"] = {"href": f"{self.base}{asked.path}?after={rest[limit - 1]}&limit={limit}"}
         value = [{"id": key, "orn": f"orn:okta:directory:00o1:users:{key}"} for key in rest[:limit]]
@@ -247,7 +245,7 @@ class ScriptedOkta:
         return ""
 
 
-def _proven_claims(proof: str) -> dict[str, Any]:
+def _proven_claims(proof: str) -> JsonObject:
     """The claims of a proof that the key inside it verifies. Raises for any other."""
     head, claims, signature = proof.split(".")
     jwk = json.loads(_decoded(head))["jwk"]
@@ -255,11 +253,11 @@ def _proven_claims(proof: str) -> dict[str, Any]:
     numbers.public_key().verify(
         _decoded(signature), f"{head}.{claims}".encode(), padding.PKCS1v15(), hashes.SHA256()
     )
-    found: dict[str, Any] = json.loads(_decoded(claims))
+    found: JsonObject = json.loads(_decoded(claims))
     return found
 
 
-def _role(kind: str) -> dict[str, Any]:
+def _role(kind: str) -> JsonObject:
     return {
         "id": f"ra{kind}",
         "label": ADMIN_LABELS.get(kind, kind),
@@ -269,12 +267,12 @@ def _role(kind: str) -> dict[str, Any]:
     }
 
 
-def _group(key: str, value: tuple[str, list[str]]) -> dict[str, Any]:
+def _group(key: str, value: tuple[str, list[str]]) -> JsonObject:
     kind = "BUILT_IN" if value[0] == "Everyone" else "OKTA_GROUP"
     return {"id": key, "type": kind, "profile": {"name": value[0], "description": None}}
 
 
-def _encoded(value: Any) -> str:
+def _encoded(value: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
 

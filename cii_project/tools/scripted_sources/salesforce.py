@@ -10,7 +10,6 @@ import json
 import re
 import time
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import quote
 
 from cryptography.exceptions import InvalidSignature
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from cii_project.tools.scripted_sources.server import Answer, Asked, json_answer
+from integrations.services import Json, JsonObject
 
 ERRORS = {
     400: ("MALFORMED_QUERY", "unexpected token"),
@@ -42,7 +42,7 @@ def salesforce_error(
     return json_answer([{"message": text or message, "errorCode": code or usual}], status, headers)
 
 
-def salesforce_user(key: str, username: str, **values: Any) -> dict[str, Any]:
+def salesforce_user(key: str, username: str, **values: Json) -> JsonObject:
     """A row of User."""
     return {
         "Id": key,
@@ -70,8 +70,8 @@ def salesforce_user(key: str, username: str, **values: Any) -> dict[str, Any]:
 
 
 def assignment(
-    key: str, label: str, *permissions: str, profile: str = "", active: bool = True, **values: Any
-) -> dict[str, Any]:
+    key: str, label: str, *permissions: str, profile: str = "", active: bool = True, **values: Json
+) -> JsonObject:
     """A row of PermissionSetAssignment. ``profile``: that owns the permission set; ``permissions``: without their prefix."""
     return {
         "AssigneeId": key,
@@ -86,7 +86,7 @@ def assignment(
     }
 
 
-def login(key: str, moment: str, status: str, country: str = "", ip: str = "") -> dict[str, Any]:
+def login(key: str, moment: str, status: str, country: str = "", ip: str = "") -> JsonObject:
     """A row of LoginHistory."""
     return {
         "UserId": key,
@@ -107,12 +107,12 @@ class ScriptedSalesforce:
     username: str = "identity-checks@example.com"
     audience: str = ""
     public_key: RSAPublicKey | None = None
-    users: list[dict[str, Any]] = field(default_factory=list)
-    logins: list[dict[str, Any]] = field(default_factory=list)
-    methods: list[dict[str, Any]] = field(default_factory=list)
-    assignments: list[dict[str, Any]] = field(default_factory=list)
-    members: list[dict[str, Any]] = field(default_factory=list)
-    history: list[dict[str, Any]] = field(default_factory=list)
+    users: list[JsonObject] = field(default_factory=list)
+    logins: list[JsonObject] = field(default_factory=list)
+    methods: list[JsonObject] = field(default_factory=list)
+    assignments: list[JsonObject] = field(default_factory=list)
+    members: list[JsonObject] = field(default_factory=list)
+    history: list[JsonObject] = field(default_factory=list)
     hidden: tuple[str, ...] = ()
     forbidden: tuple[str, ...] = ()
     versions: tuple[str, ...] = ("59.0", "65.0", "66.0", "67.0")
@@ -122,7 +122,7 @@ class ScriptedSalesforce:
     calls: int = 5_000_000
     base: str = ""
     tokens: set[str] = field(default_factory=set)
-    results: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    results: dict[str, list[JsonObject]] = field(default_factory=dict)
 
     def answer(self, asked: Asked) -> Answer:
         if asked.path == "/services/oauth2/token":
@@ -209,7 +209,7 @@ class ScriptedSalesforce:
         self.results[key] = [{"attributes": {"type": name}, **_projected(each, columns)} for each in rows]
         return self._page(version, key, 0)
 
-    def _rows(self, name: str, where: str) -> list[dict[str, Any]]:
+    def _rows(self, name: str, where: str) -> list[JsonObject]:
         match name:
             case "User":
                 return self.users
@@ -235,15 +235,15 @@ class ScriptedSalesforce:
 
     def _page(self, version: str, key: str, start: int) -> Answer:
         rows, end = self.results[key], start + self.page
-        page: dict[str, Any] = {"totalSize": len(rows), "done": end >= len(rows), "records": rows[start:end]}
+        page: JsonObject = {"totalSize": len(rows), "done": end >= len(rows), "records": rows[start:end]}
         if end < len(rows):
             page["nextRecordsUrl"] = f"/services/data/{version}/query/{quote(key)}-{end}"
         return json_answer(page, headers=self._usage())
 
 
-def _projected(row: dict[str, Any], columns: list[str]) -> dict[str, Any]:
+def _projected(row: JsonObject, columns: list[str]) -> JsonObject:
     """The row with these columns alone; a dotted one is in an object of its relation."""
-    shown: dict[str, Any] = {}
+    shown: JsonObject = {}
     for column in columns:
         first, *rest = column.split(".")
         value = row.get(first)
