@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from crispy_forms.layout import Div
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404
 from django.urls import path
@@ -81,10 +81,10 @@ class ExclusionsPage(ListView, CheckView):
     def filters(self) -> Sequence[Filter]:
         return exclusion_filters()
 
-    def matching(self, asked: ListQuery) -> list[QuerySet[Any]]:
+    def matching(self, asked: ListQuery) -> list[QuerySet[Model]]:
         return [*matching_exclusions(self._check, asked)]
 
-    def related(self, found: QuerySet[Any]) -> QuerySet[Any]:
+    def related(self, found: QuerySet[Model]) -> QuerySet[Model]:
         return found.select_related("user", "created_by")
 
     def rows(self, found: Sequence[Exclusion]) -> Sequence[ExclusionRow]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import Model, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.functional import cached_property
 
@@ -159,15 +159,15 @@ class FailingList(ListView):
     def filters(self) -> Sequence[Filter]:
         return failing_filters()
 
-    def matching(self, asked: ListQuery) -> list[QuerySet[Any]]:
+    def matching(self, asked: ListQuery) -> list[QuerySet[Model]]:
         return [*matching_findings(self.shown_check(), asked.filters, self.search)]
 
-    def related(self, found: QuerySet[Any]) -> QuerySet[Any]:
+    def related(self, found: QuerySet[Model]) -> QuerySet[Model]:
         return found.select_related("user__manager")
 
     def keyset(
-        self, parts: list[QuerySet[Any]], columns: tuple[str, ...], asked: ListQuery, *, is_few: bool
-    ) -> tuple[list[QuerySet[Any]], tuple[str, ...]]:
+        self, parts: list[QuerySet[Model]], columns: tuple[str, ...], asked: ListQuery, *, is_few: bool
+    ) -> tuple[list[QuerySet[Model]], tuple[str, ...]]:
         if columns == ("id",):
             return parts, columns
         if asked.search:

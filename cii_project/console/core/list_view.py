@@ -7,7 +7,7 @@ overlap), so that each part is read by its own index.
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from django.db.models import F, Model, Q, QuerySet
 from django.db.models.functions import Coalesce
@@ -160,21 +160,21 @@ class ListView(ConsoleView):
     def filters(self) -> Sequence[Filter]:
         return ()
 
-    def matching(self, asked: ListQuery) -> "list[QuerySet[Any]]":
+    def matching(self, asked: ListQuery) -> "list[QuerySet[Model]]":
         """The rows that match, without an order, in parts that may overlap."""
         raise NotImplementedError
 
-    def related(self, found: "QuerySet[Any]") -> "QuerySet[Any]":
+    def related(self, found: "QuerySet[Model]") -> "QuerySet[Model]":
         """``found`` with the related rows that the page reads (``select_related``)."""
         return found
 
     def keyset(
-        self, parts: "list[QuerySet[Any]]", columns: tuple[str, ...], asked: ListQuery, *, is_few: bool
-    ) -> "tuple[list[QuerySet[Any]], tuple[str, ...]]":
+        self, parts: "list[QuerySet[Model]]", columns: tuple[str, ...], asked: ListQuery, *, is_few: bool
+    ) -> "tuple[list[QuerySet[Model]], tuple[str, ...]]":
         """The parts and their order by an indexed column, for a list that needs another one in some case."""
         return parts, columns
 
-    def sortable(self, found: "QuerySet[Any]", column: Column) -> "QuerySet[Any]":
+    def sortable(self, found: "QuerySet[Model]", column: Column) -> "QuerySet[Model]":
         """``found`` with what the order by ``column`` needs; only for lists that are counted to the end."""
         return found
 
@@ -223,13 +223,13 @@ class ListView(ConsoleView):
             ignored=self.ignored,
         )
 
-    def found(self, asked: ListQuery) -> "list[QuerySet[Any]]":
+    def found(self, asked: ListQuery) -> "list[QuerySet[Model]]":
         """:meth:`matching`; nothing where the address has a filter that is unknown."""
         if asked.matches_nothing:
             return [self.matching(ListQuery())[0].none()]
         return self.matching(asked)
 
-    def total(self, parts: "list[QuerySet[Any]]") -> int | None:
+    def total(self, parts: "list[QuerySet[Model]]") -> int | None:
         """The rows that match; None: more than ``MOST_COUNTED``."""
         return counted(parts)
 
@@ -283,7 +283,7 @@ class ListView(ConsoleView):
         )
 
     def _page(
-        self, parts: "list[QuerySet[Any]]", asked: ListQuery, total: int | None, cursor: str, size: int
+        self, parts: "list[QuerySet[Model]]", asked: ListQuery, total: int | None, cursor: str, size: int
     ) -> "tuple[KeysetPage[Any] | OffsetPage[Any], str]":
         """A page, and a note where the list is too long for the order that is asked for."""
         note = ""
@@ -349,7 +349,7 @@ class ListView(ConsoleView):
         return hashlib.sha256(repr((listing.total, sorted(listing.shown), cells)).encode()).hexdigest()[:16]
 
 
-def counted(parts: "Sequence[QuerySet[Any]]") -> int | None:
+def counted(parts: "Sequence[QuerySet[Model]]") -> int | None:
     """Number of different rows in the parts; None: more than ``MOST_COUNTED``."""
     if len(parts) == 1:
         number = parts[0].order_by().values("pk")[: MOST_COUNTED + 1].count()
@@ -360,12 +360,12 @@ def counted(parts: "Sequence[QuerySet[Any]]") -> int | None:
     return number if number <= MOST_COUNTED else None
 
 
-def _united(parts: "Sequence[QuerySet[Any]]") -> "QuerySet[Any]":
+def _united(parts: "Sequence[QuerySet[Model]]") -> "QuerySet[Model]":
     """The rows of parts that were counted to the end, as one queryset."""
     if len(parts) == 1:
         return parts[0]
     ids = {pk for part in parts for pk in part.order_by().values_list("pk", flat=True)}
-    return cast("QuerySet[Any]", parts[0].model._default_manager.filter(pk__in=ids))
+    return parts[0].model._default_manager.filter(pk__in=ids)
 
 
 def _head(column: Column, sort: str, total: int | None) -> ColumnHead:

@@ -101,7 +101,7 @@ def _beyond(names: Sequence[str], values: Sequence[object], *, less: bool) -> Q:
     return Q(**{f"{names[0]}__{operator}e": values[0]}) & alternatives
 
 
-def _field(queryset: QuerySet[Any], path: str) -> "Field[Any, Any]":
+def _field(queryset: QuerySet[Model], path: str) -> "Field[Any, Any]":
     if path in queryset.query.annotations:
         return TextField()
     field: Any = None

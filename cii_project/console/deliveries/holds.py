@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import path
@@ -81,7 +81,7 @@ class HoldsPage(ListView):
     def filters(self) -> Sequence[Filter]:
         return (Filter("state", "State", choices_of(Hold.State)),)
 
-    def matching(self, asked: ListQuery) -> list[QuerySet[Any]]:
+    def matching(self, asked: ListQuery) -> list[QuerySet[Model]]:
         found = Hold.objects.filter(**asked.filters)
         for word in asked.search.casefold().split():
             slugs = [slug for slug, one in CATALOGUE.items() if word in one.title.casefold()]
@@ -89,7 +89,7 @@ class HoldsPage(ListView):
             found = found.filter(has_word | Q(checks__has_any_keys=slugs) if slugs else has_word)
         return [found]
 
-    def related(self, found: QuerySet[Any]) -> QuerySet[Any]:
+    def related(self, found: QuerySet[Model]) -> QuerySet[Model]:
         return found.select_related("decided_by")
 
     def rows(self, found: Sequence[Hold]) -> Sequence[HoldRow]:
@@ -181,7 +181,7 @@ class HoldPage(ListView):
     def filters(self) -> Sequence[Filter]:
         return self._filters
 
-    def matching(self, asked: ListQuery) -> list[QuerySet[Any]]:
+    def matching(self, asked: ListQuery) -> list[QuerySet[Model]]:
         found = self._hold.deliveries.all()
         if state := asked.filters.get("state"):
             found = found.filter(state=state)
@@ -191,14 +191,14 @@ class HoldPage(ListView):
             found = found.filter(audience=audience)
         return [*self._search.parts(found, "recipient__")]
 
-    def related(self, found: QuerySet[Any]) -> QuerySet[Any]:
+    def related(self, found: QuerySet[Model]) -> QuerySet[Model]:
         return found.select_related(
             "recipient", "integration", "finding__check_ref", "finding__user", "event__check_ref"
         ).defer("body")
 
     def keyset(
-        self, parts: list[QuerySet[Any]], columns: tuple[str, ...], asked: ListQuery, *, is_few: bool
-    ) -> tuple[list[QuerySet[Any]], tuple[str, ...]]:
+        self, parts: list[QuerySet[Model]], columns: tuple[str, ...], asked: ListQuery, *, is_few: bool
+    ) -> tuple[list[QuerySet[Model]], tuple[str, ...]]:
         # The parts of a search sort by name as Python does, to be merged.
         return parts, ("name_key", "id") if asked.search else columns
 

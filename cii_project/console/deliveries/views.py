@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
@@ -113,10 +112,10 @@ class DeliveriesPage(ListView):
     def filters(self) -> Sequence[Filter]:
         return self._filters
 
-    def matching(self, asked: ListQuery) -> list[QuerySet[Any]]:
+    def matching(self, asked: ListQuery) -> list[QuerySet[Model]]:
         return [*matching_deliveries(asked)]
 
-    def related(self, found: QuerySet[Any]) -> QuerySet[Any]:
+    def related(self, found: QuerySet[Model]) -> QuerySet[Model]:
         return found.select_related("integration", "event__check_ref", "recipient").defer("body")
 
     def rows(self, found: Sequence[Delivery]) -> Sequence[DeliveryRow]:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.db.models import Count, Prefetch, Q, QuerySet
+from django.db.models import Count, Model, Prefetch, Q, QuerySet
 from django.db.models.functions import TruncDate
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404
@@ -132,7 +132,7 @@ class IntegrationsPage(ListView, IntegrationView):
             Filter("state", "State", [*choices_of(Integration.State), ("failing", "Failing")]),
         )
 
-    def matching(self, asked: ListQuery) -> list[QuerySet[Any]]:
+    def matching(self, asked: ListQuery) -> list[QuerySet[Model]]:
         found = Integration.objects.all()
         if kind := asked.filters.get("kind"):
             found = found.filter(kind=kind)
@@ -145,7 +145,7 @@ class IntegrationsPage(ListView, IntegrationView):
             found = found.filter(Q(name__icontains=word) | Q(description__icontains=word))
         return [found]
 
-    def related(self, found: QuerySet[Any]) -> QuerySet[Any]:
+    def related(self, found: QuerySet[Model]) -> QuerySet[Model]:
         return found.prefetch_related(_SUBSCRIPTIONS)
 
     def rows(self, found: Sequence[Integration]) -> Sequence[dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
@@ -96,7 +96,7 @@ class RunsPage(ListView):
             Filter("trigger", "Started", choices_of(Run.Trigger)),
         )
 
-    def matching(self, asked: ListQuery) -> list[QuerySet[Any]]:
+    def matching(self, asked: ListQuery) -> list[QuerySet[Model]]:
         runs = Run.objects.filter(**asked.filters)
         for word in asked.search.split():
             labels = [
@@ -109,7 +109,7 @@ class RunsPage(ListView):
             )
         return [runs]
 
-    def related(self, found: QuerySet[Any]) -> QuerySet[Any]:
+    def related(self, found: QuerySet[Model]) -> QuerySet[Model]:
         return found.select_related("requested_by")
 
     def rows(self, found: Sequence[Run]) -> Sequence[RunRow]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404
 from django.urls import path
@@ -381,7 +381,7 @@ class SyncsPage(ListView):
             Filter("state", "State", choices_of(Sync.State)),
         )
 
-    def matching(self, asked: ListQuery) -> list[QuerySet[Any]]:
+    def matching(self, asked: ListQuery) -> list[QuerySet[Model]]:
         # The page of a sync belongs to its source: the syncs of a deleted one have none.
         found = Sync.objects.filter(connection__source_slug__in=self._names)
         if source := asked.filters.get("source"):
@@ -393,7 +393,7 @@ class SyncsPage(ListView):
             found = found.filter(Q(connection__source_slug__in=slugs) | Q(error__icontains=word))
         return [found]
 
-    def related(self, found: QuerySet[Any]) -> QuerySet[Any]:
+    def related(self, found: QuerySet[Model]) -> QuerySet[Model]:
         return found.select_related("connection").prefetch_related("passes")
 
     def rows(self, found: Sequence[Any]) -> Sequence[SyncRow]:

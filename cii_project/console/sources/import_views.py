@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import path
@@ -84,7 +84,7 @@ class ImportsPage(ListView):
     def filters(self) -> Sequence[Filter]:
         return self._filters
 
-    def matching(self, asked: ListQuery) -> list[QuerySet[Any]]:
+    def matching(self, asked: ListQuery) -> list[QuerySet[Model]]:
         found = Import.objects.all()
         if source := asked.filters.get("source"):
             found = found.filter(source__slug=source)
@@ -96,7 +96,7 @@ class ImportsPage(ListView):
             )
         return [found]
 
-    def related(self, found: QuerySet[Any]) -> QuerySet[Any]:
+    def related(self, found: QuerySet[Model]) -> QuerySet[Model]:
         return found.select_related("source")
 
     def more_context(self, listing: Listing) -> Mapping[str, object]:

@@ -7,7 +7,7 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import path
@@ -111,7 +111,7 @@ class JoiningPage(ListView):
     def filters(self) -> Sequence[Filter]:
         return self._filters
 
-    def matching(self, asked: ListQuery) -> list[QuerySet[Any]]:
+    def matching(self, asked: ListQuery) -> list[QuerySet[Model]]:
         chosen = asked.filters
         found = JoinSuggestion.objects.filter(_user_words(asked))
         state = chosen.get("state", JoinSuggestion.State.OPEN)
@@ -125,7 +125,7 @@ class JoiningPage(ListView):
             found = found.filter(found_by=parse_id(of_import))
         return [found]
 
-    def related(self, found: QuerySet[Any]) -> QuerySet[Any]:
+    def related(self, found: QuerySet[Model]) -> QuerySet[Model]:
         return found.select_related("account__source", "account__user", "user", "decided_by")
 
     def more_context(self, listing: Listing) -> Mapping[str, object]:

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Model, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
@@ -111,15 +110,15 @@ class UsersPage(ListView):
     def _filters(self) -> Sequence[Filter]:
         return user_filters()
 
-    def matching(self, asked: ListQuery) -> list[QuerySet[Any]]:
+    def matching(self, asked: ListQuery) -> list[QuerySet[Model]]:
         return self.search.parts(filter_users(asked.filters))
 
-    def related(self, found: QuerySet[Any]) -> QuerySet[Any]:
+    def related(self, found: QuerySet[Model]) -> QuerySet[Model]:
         return found.select_related("manager")
 
     def keyset(
-        self, parts: list[QuerySet[Any]], columns: tuple[str, ...], asked: ListQuery, *, is_few: bool
-    ) -> tuple[list[QuerySet[Any]], tuple[str, ...]]:
+        self, parts: list[QuerySet[Model]], columns: tuple[str, ...], asked: ListQuery, *, is_few: bool
+    ) -> tuple[list[QuerySet[Model]], tuple[str, ...]]:
         if asked.search:
             # The parts of a search sort by name as Python does, to be merged.
             return parts, ("name_key", "id")
@@ -128,12 +127,12 @@ class UsersPage(ListView):
             return [part.annotate(name_text=without_index("name")) for part in parts], ("name_text", "id")
         return parts, columns
 
-    def sortable(self, found: QuerySet[Any], column: Column) -> QuerySet[Any]:
+    def sortable(self, found: QuerySet[Model], column: Column) -> QuerySet[Model]:
         if column.name != "failing":
             return found
         failing = Finding.objects.filter(user=OuterRef("pk"), resolved_at__isnull=True).order_by()
         numbers = failing.values("user").annotate(number=Count("pk")).values("number")
-        counted: QuerySet[Any] = found.annotate(failing_checks=Coalesce(Subquery(numbers), 0))
+        counted: QuerySet[Model] = found.annotate(failing_checks=Coalesce(Subquery(numbers), 0))
         return counted
 
     def rows(self, found: Sequence[User]) -> Sequence[UserRow]:
