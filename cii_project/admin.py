@@ -1,10 +1,10 @@
 """Django's admin for what is not ours: members and roles, the audit trail, the queue."""
 
-from typing import Any
-
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django_q.models import Failure, OrmQ, Schedule, Success
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
@@ -88,8 +88,9 @@ class SuccessAdmin(RecordAdmin):
     # Arguments and results of tasks are pickled: unpickling runs code.
     exclude = ("args", "kwargs", "result", "hook")
 
-    def get_queryset(self, request: Any) -> Any:
-        return super().get_queryset(request).filter(success=True).defer("args", "kwargs", "result")
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Success]:
+        found: QuerySet[Success] = super().get_queryset(request)
+        return found.filter(success=True).defer("args", "kwargs", "result")
 
 
 @admin.register(Failure)
@@ -100,8 +101,9 @@ class FailureAdmin(RecordAdmin):
     exclude = ("args", "kwargs", "hook", "result")
     readonly_fields = ("traceback",)
 
-    def get_queryset(self, request: Any) -> Any:
-        return super().get_queryset(request).filter(success=False)
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Failure]:
+        found: QuerySet[Failure] = super().get_queryset(request)
+        return found.filter(success=False)
 
     @admin.display
     def traceback(self, failure: Failure) -> str:

@@ -8,7 +8,6 @@ import hmac
 import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, connection
@@ -23,6 +22,7 @@ from django_q.models import Schedule
 from cii_project.console.core.roles import Role, role_of
 from cii_project.metrics import CONTENT_TYPE, exposition
 from integrations.models import Integration
+from integrations.services import JsonObject
 from notifications.models import Delivery, Hold
 
 # A sweep is due each minute: a schedule this late means that no cluster is alive.
@@ -65,7 +65,7 @@ def _cluster(now: datetime) -> str:
     return "ok"
 
 
-def read_health(now: datetime) -> dict[str, Any]:
+def read_health(now: datetime) -> JsonObject:
     """The JSON of /healthz. ``database``, ``cluster``, ``deliveries``: "ok" or the problem.
     ``oldest_due_seconds``: by which the oldest due delivery is late. ``open_holds``: they wait for a member
     and do not make the installation unhealthy."""

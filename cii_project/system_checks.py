@@ -3,7 +3,6 @@
 from base64 import urlsafe_b64decode
 from ipaddress import ip_network
 from itertools import pairwise
-from typing import Any
 
 from cryptography.fernet import Fernet
 from django.conf import settings
@@ -45,7 +44,7 @@ def _weakness(secret: str) -> str:
 
 
 @register()
-def keys(**kwargs: Any) -> list[CheckMessage]:
+def keys(**kwargs: object) -> list[CheckMessage]:
     """Require keys. An invalid key is named by its place and never shown."""
     found: list[CheckMessage] = []
     hint = 'Make one: python -c "import secrets; print(secrets.token_urlsafe(50))"'
@@ -71,7 +70,7 @@ def keys(**kwargs: Any) -> list[CheckMessage]:
 
 
 @register()
-def times(**kwargs: Any) -> list[CheckMessage]:
+def times(**kwargs: object) -> list[CheckMessage]:
     """Dispatch < lease < task timeout < redelivery, or tasks run twice."""
     cluster = settings.Q_CLUSTER
     order = [
@@ -88,7 +87,7 @@ def times(**kwargs: Any) -> list[CheckMessage]:
 
 
 @register()
-def debug_in_public(**kwargs: Any) -> list[CheckMessage]:
+def debug_in_public(**kwargs: object) -> list[CheckMessage]:
     if settings.DEBUG and set(settings.ALLOWED_HOSTS) - {"localhost", "127.0.0.1", "[::1]"}:
         return [
             Error("DEBUG is on and ALLOWED_HOSTS names a public host.", hint="Unset DEBUG.", id="cii.E005")
@@ -97,7 +96,7 @@ def debug_in_public(**kwargs: Any) -> list[CheckMessage]:
 
 
 @register()
-def https_without_proxy(**kwargs: Any) -> list[CheckMessage]:
+def https_without_proxy(**kwargs: object) -> list[CheckMessage]:
     """``serve`` speaks plain HTTP: without a proxy in TRUSTED_PROXIES no request counts as HTTPS."""
     if settings.IS_HTTPS and not settings.TRUSTED_PROXIES:
         text = (
@@ -109,7 +108,7 @@ def https_without_proxy(**kwargs: Any) -> list[CheckMessage]:
 
 
 @register()
-def networks(**kwargs: Any) -> list[CheckMessage]:
+def networks(**kwargs: object) -> list[CheckMessage]:
     """An entry that cannot be read would silently open or close nothing; one without a port opens every port."""
     found: list[CheckMessage] = []
     for setting, read in (
@@ -132,7 +131,7 @@ def networks(**kwargs: Any) -> list[CheckMessage]:
 
 
 @register()
-def proxies(**kwargs: Any) -> list[CheckMessage]:
+def proxies(**kwargs: object) -> list[CheckMessage]:
     """An entry of TRUSTED_PROXIES that is not a network would fail the first request."""
     return _not_networks("TRUSTED_PROXIES", settings.TRUSTED_PROXIES, "cii.E010")
 

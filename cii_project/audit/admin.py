@@ -1,5 +1,6 @@
 """Base classes for Django's admin: records that are read-only, and changes that the audit trail records."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -39,29 +40,31 @@ class RecordAdmin(ModelAdmin):
     # No "Show all": Unfold draws the link in a colour that is hard to read, and the search is quicker.
     list_max_show_all = 0
     list_per_page = 50
-    ordering: Any = ("-id",)
+    ordering: Sequence[str] = ("-id",)
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+    def get_changelist(self, request: HttpRequest, **kwargs: object) -> type[ChangeList]:
         return CountedOnce
 
-    def found(self, term: str) -> dict[str, Any]:
+    def found(self, term: str) -> dict[str, object]:
         """The filter that a search means. Override it for a table that is too large for Django's own search."""
         return {}
 
-    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Model], search_term: str
+    ) -> tuple[QuerySet[Model], bool]:
         term = search_term.replace("\0", "").strip()
         if term and (found := self.found(term)):
             return queryset.filter(**found), False
-        result: tuple[Any, bool] = super().get_search_results(request, queryset, search_term)
+        result: tuple[QuerySet[Model], bool] = super().get_search_results(request, queryset, search_term)
         return result
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
 
 
@@ -69,35 +72,35 @@ class AuditedAdmin:
     """Mixin for a ``ModelAdmin`` that can change its model. Django's own log feeds the History page of an object."""
 
     def construct_change_message(
-        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
+        self, request: HttpRequest, form: object, formsets: object, add: bool = False
     ) -> Any:
         request.audited_form = form  # type: ignore[attr-defined]
         return super().construct_change_message(request, form, formsets, add)  # type: ignore[misc]
 
-    def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+    def log_addition(self, request: HttpRequest, obj: Model, message: object) -> Any:
         record(Action.ADD, obj, "Added.", after=_values(request, "cleaned_data"))
         return super().log_addition(request, obj, message)  # type: ignore[misc]
 
-    def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+    def log_change(self, request: HttpRequest, obj: Model, message: object) -> Any:
         names = ", ".join(name.replace("_", " ") for name in request.audited_form.changed_data)  # type: ignore[attr-defined]
         before, after = _values(request, "initial"), _values(request, "cleaned_data")
         record(Action.CHANGE, obj, f"Changed {names or 'nothing'}.", before=before, after=after)
         return super().log_change(request, obj, message)  # type: ignore[misc]
 
-    def log_deletions(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+    def log_deletions(self, request: HttpRequest, queryset: QuerySet[Model]) -> Any:
         for obj in queryset:
             record(Action.DELETE, obj, "Deleted.")
         return super().log_deletions(request, queryset)  # type: ignore[misc]
 
 
-def _values(request: HttpRequest, state: str) -> dict[str, Any]:
+def _values(request: HttpRequest, state: str) -> dict[str, object]:
     """The changed fields as the form had them before (``initial``) or has them now, without passwords."""
     form = request.audited_form  # type: ignore[attr-defined]
     names = [name for name in form.changed_data if "password" not in name]
     return {name: _shown(getattr(form, state).get(name)) for name in names}
 
 
-def _shown(value: Any) -> Any:
+def _shown(value: object) -> object:
     """A field's value as text or a list of texts: of related rows their names."""
     if isinstance(value, QuerySet | Manager | list):
         return sorted(str(item) for item in (value.all() if isinstance(value, Manager) else value))

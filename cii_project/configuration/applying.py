@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
-from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -32,6 +31,9 @@ from integrations.services import (
     KINDS,
     SOURCE_KINDS,
     InvalidDocument,
+    Json,
+    JsonMapping,
+    JsonObject,
     is_push_kind,
     is_secret_key,
 )
@@ -99,7 +101,7 @@ class _Target:
 
     integration: Integration
     audience: str
-    options: dict[str, Any]
+    options: JsonObject
     path: str
 
 
@@ -108,7 +110,7 @@ class _DryRun(Exception):
 
 
 def apply_config(
-    document: Mapping[str, Any],
+    document: JsonMapping,
     environment: Mapping[str, str],
     *,
     dry_run: bool = False,
@@ -144,7 +146,7 @@ class _Applying:
         # Integrations of this file that could not be saved: their names are no further error.
         self.broken: set[str] = set()
 
-    def apply(self, document: dict[str, Any]) -> None:
+    def apply(self, document: JsonObject) -> None:
         self._known_keys(document, "", SECTIONS)
         for section in ("installation", "schedule"):
             refuse_references(document.get(section), section, self.problems)
@@ -155,7 +157,7 @@ class _Applying:
 
     # --- Reading with errors ---
 
-    def _mapping(self, holder: Mapping[str, Any], key: str, path: str = "") -> dict[str, Any]:
+    def _mapping(self, holder: JsonMapping, key: str, path: str = "") -> JsonObject:
         value = holder.get(key)
         if value is None:
             return {}
@@ -164,7 +166,7 @@ class _Applying:
             return {}
         return value
 
-    def _known_keys(self, holder: Mapping[str, Any], path: str, known: tuple[str, ...]) -> None:
+    def _known_keys(self, holder: JsonMapping, path: str, known: tuple[str, ...]) -> None:
         for key in holder:
             if key not in known:
                 self.problems.add(join_path(path, key), f"This key is unknown. {suggest(key, known)}")
@@ -189,7 +191,7 @@ class _Applying:
 
     # --- Sections ---
 
-    def _installation(self, installation: dict[str, Any], schedule: dict[str, Any]) -> None:
+    def _installation(self, installation: JsonObject, schedule: JsonObject) -> None:
         self._known_keys(installation, "installation", INSTALLATION)
         self._known_keys(schedule, "schedule", tuple(SCHEDULE))
         named = {
@@ -200,7 +202,7 @@ class _Applying:
         }
         Configuration.load()
         row = Configuration.objects.get()  # as the database types it, also where it was just made
-        changed: dict[str, Any] = {}
+        changed: JsonObject = {}
         for name, (path, value) in named.items():
             model_field = Configuration._meta.get_field(name)
             try:
@@ -228,7 +230,7 @@ class _Applying:
         if changed:
             notification_services.update_configuration(changed)
 
-    def _integrations(self, items: Any) -> None:
+    def _integrations(self, items: object) -> None:
         if items is None:
             return
         if not isinstance(items, list):
@@ -249,7 +251,7 @@ class _Applying:
             seen.add(name.casefold())
             self._integration(item, name, path)
 
-    def _integration(self, item: dict[str, Any], name: str, path: str) -> None:
+    def _integration(self, item: JsonObject, name: str, path: str) -> None:
         before = len(self.problems.found)
         stored = Integration.objects.filter(name__iexact=name).first()
         kind = item.get("kind", stored.kind if stored else None)
@@ -271,7 +273,7 @@ class _Applying:
             self.broken.add(name.casefold())
 
     def _save(
-        self, item: dict[str, Any], name: str, kind: str, limits: dict[str, Any], stored: Integration | None
+        self, item: JsonObject, name: str, kind: str, limits: JsonObject, stored: Integration | None
     ) -> None:
         named = {key: value for key, value in item.items() if key not in COMMON_KEYS}
         # A top-level key that the file names replaces the stored one whole; the others stay.
@@ -306,7 +308,7 @@ class _Applying:
             integration_services.disable(integration, reason=reason)
         self.report.changes.append(f"integration {integration.name}: {state}")
 
-    def _sources(self, items: Any) -> None:
+    def _sources(self, items: object) -> None:
         if items is None:
             return
         if not isinstance(items, list):
@@ -325,7 +327,7 @@ class _Applying:
                 seen.add(slug)
                 self._connected_source(item, slug, path)
 
-    def _connected_source(self, item: dict[str, Any], slug: str, path: str) -> None:
+    def _connected_source(self, item: JsonObject, slug: str, path: str) -> None:
         before = len(self.problems.found)
         stored = SourceConnection.objects.filter(source_slug=slug).first()
         source = Source.objects.filter(slug=slug, deleted_at__isnull=True).first()
@@ -347,7 +349,7 @@ class _Applying:
         with self._errors_at(path):
             self._save_source(item, slug, str(kind), expires, stored)
 
-    def _date(self, value: Any, path: str) -> date | None:
+    def _date(self, value: Json, path: str) -> date | None:
         try:
             return date.fromisoformat(value) if value is not None else None
         except (TypeError, ValueError):
@@ -356,7 +358,7 @@ class _Applying:
 
     def _save_source(
         self,
-        item: dict[str, Any],
+        item: JsonObject,
         slug: str,
         kind: str,
         expires: date | None,
@@ -406,7 +408,7 @@ class _Applying:
             self.report.secrets[connection.source_slug] = text
         return before != {each.digest for each in integration_services.live_push_tokens(connection)}
 
-    def _checks(self, items: dict[str, Any]) -> None:
+    def _checks(self, items: JsonObject) -> None:
         rows = {check.slug: check for check in Check.objects.all()}
         for slug, item in items.items():
             path = f"checks.{slug}"
@@ -417,7 +419,7 @@ class _Applying:
             else:
                 self._check(rows[slug], item or {}, path)
 
-    def _check(self, check: Check, item: dict[str, Any], path: str) -> None:
+    def _check(self, check: Check, item: JsonObject, path: str) -> None:
         self._known_keys(item, path, CHECK_KEYS)
         values = {key: item[key] for key in CHECK_FIELDS if key in item}
         if "settings" in values:
@@ -434,7 +436,7 @@ class _Applying:
             self._targets(check, item["targets"], join_path(path, "targets"))
         self._messages(check, self._mapping(item, "messages", path), join_path(path, "messages"))
 
-    def _targets(self, check: Check, items: Any, path: str) -> None:
+    def _targets(self, check: Check, items: object, path: str) -> None:
         if not isinstance(items, list):
             self.problems.add(path, "Write a list of integrations' names; [] for none.")
             return
@@ -469,7 +471,7 @@ class _Applying:
         if notification_services.change_subscription(row, **target.options):
             self.report.changes.append(f"{name} ({target.audience}): {', '.join(sorted(target.options))}")
 
-    def _target(self, item: Any, path: str) -> "_Target | None":
+    def _target(self, item: object, path: str) -> "_Target | None":
         """A name, or ``{name, audience, filter, cadence …}``."""
         if isinstance(item, str):
             item = {"name": item}
@@ -496,7 +498,7 @@ class _Applying:
         options = {key: item[key] for key in SUBSCRIPTION_OPTIONS if key in item}
         return _Target(integration, audience, options, path)
 
-    def _messages(self, check: Check, kinds: dict[str, Any], path: str) -> None:
+    def _messages(self, check: Check, kinds: JsonObject, path: str) -> None:
         """``messages: {webhook: "text"}`` or ``{webhook: {list: "text", user: null}}``; null: the default."""
         self._known_keys(kinds, path, tuple(KINDS))
         for kind, item in kinds.items():
@@ -508,7 +510,7 @@ class _Applying:
                 if audience in KINDS[kind].audiences:
                     self._message(check, kind, audience, text, join_path(join_path(path, kind), audience))
 
-    def _message(self, check: Check, kind: str, audience: str, text: Any, path: str) -> None:
+    def _message(self, check: Check, kind: str, audience: str, text: object, path: str) -> None:
         if text is not None and not isinstance(text, str):
             self.problems.add(path, "Write the message's text, or null for the default.")
             return

@@ -4,9 +4,8 @@ import difflib
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -17,6 +16,9 @@ from integrations.services import (
     MAX_JSON_VALUES,
     TOO_DEEP,
     TOO_FULL,
+    Json,
+    JsonMapping,
+    JsonObject,
     JsonOutOfBounds,
     is_encodable,
     load_json,
@@ -84,7 +86,7 @@ class _Loader(yaml.SafeLoader):
         self._depth = self._deepest = self._count = 0
         self._anchored: dict[str, tuple[int, int]] = {}  # anchor → number of values and levels below it
 
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
             count, levels = self._anchored.get(str(event.anchor), (1, 0))
@@ -127,8 +129,8 @@ def _whole_number(loader: _Loader, node: yaml.ScalarNode) -> int:
     return int(loader.construct_scalar(node))
 
 
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: set[Any] = set()
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Hashable, Json]:
+    seen: set[str | float] = set()
     for key_node, _ in node.value:
         if key_node.tag == MERGE:
             continue
@@ -149,8 +151,8 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _unique(pairs: list[tuple[str, Json]]) -> JsonObject:
+    found: JsonObject = {}
     for key, value in pairs:
         if key in found:
             raise ValueError(f"the key {key} occurs there twice")
@@ -158,7 +160,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def load_yaml_or_json(text: str, *, as_json: bool = False) -> Any:
+def load_yaml_or_json(text: str, *, as_json: bool = False) -> Json:
     """The value of a file's text. Raises :class:`ConfigurationErrors` with the line where one is known."""
     try:
         document = (
@@ -179,7 +181,7 @@ def load_yaml_or_json(text: str, *, as_json: bool = False) -> Any:
     return document
 
 
-def parse_document(text: str, *, as_json: bool) -> dict[str, Any]:
+def parse_document(text: str, *, as_json: bool) -> JsonObject:
     """The document of a configuration file's text."""
     document = load_yaml_or_json(text, as_json=as_json)
     if document is None:
@@ -189,7 +191,7 @@ def parse_document(text: str, *, as_json: bool) -> dict[str, Any]:
     return document
 
 
-def _unstorable(value: Any, path: str) -> Iterator[str]:
+def _unstorable(value: object, path: str) -> Iterator[str]:
     """The paths of texts that no database takes."""
     if isinstance(value, str) and ("\0" in value or not is_encodable(value)):
         yield path or "file"
@@ -202,7 +204,7 @@ def _unstorable(value: Any, path: str) -> Iterator[str]:
             yield from _unstorable(item, f"{path}[{place}]")
 
 
-def read_file(path: Path) -> dict[str, Any]:
+def read_file(path: Path) -> JsonObject:
     """Read a configuration file; ``.json`` is JSON, anything else YAML."""
     try:
         text = read_text(path, MAX_JSON_BYTES)
@@ -256,14 +258,14 @@ def _from_file(name: str, path: str, problems: Problems) -> str | None:
     return value
 
 
-def _reference(value: Mapping[str, Any]) -> tuple[str, str] | None:
+def _reference(value: JsonMapping) -> tuple[str, str] | None:
     if len(value) != 1:
         return None
     ((word, name),) = value.items()
     return (word, name) if word in ("env", "file") and isinstance(name, str) else None
 
 
-def item_label(item: Any, place: int) -> str:
+def item_label(item: object, place: int) -> str:
     """An item of a list in a path: its name if it has one, else its index."""
     name = item.get("name") if isinstance(item, dict) else None
     return name if isinstance(name, str) and name.strip() else str(place)
@@ -274,13 +276,13 @@ IsSecret = Callable[[Sequence[str]], bool]
 
 
 def resolve(
-    value: Any,
+    value: Json,
     path: str,
     is_secret: IsSecret,
     environment: Mapping[str, str],
     problems: Problems,
     keys: Sequence[str] = (),
-) -> Any:
+) -> Json:
     """Replace each ``{env: NAME}`` and ``{file: PATH}`` by its value; a missing one is a problem.
 
     ``keys``: those that lead from the integration to ``value``. A reference is a problem except at a secret
@@ -316,7 +318,7 @@ def resolve(
     return {"value": found, "secret": True} if keys[-2:-1] and keys[-2] in NAMED_FREELY else found
 
 
-def _is_secret_reference(parameter: Mapping[str, Any]) -> bool:
+def _is_secret_reference(parameter: JsonMapping) -> bool:
     """Whether a parameter is written ``{value: {env: NAME}, secret: true}``, the long form of ``{env: NAME}``."""
     inner = parameter.get("value")
     return (
@@ -327,6 +329,6 @@ def _is_secret_reference(parameter: Mapping[str, Any]) -> bool:
     )
 
 
-def refuse_references(value: Any, path: str, problems: Problems) -> None:
+def refuse_references(value: Json, path: str, problems: Problems) -> None:
     """Note each reference in a part of the document that has no secret keys."""
     resolve(value, path, lambda _: False, {}, problems)

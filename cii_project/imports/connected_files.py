@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 import orjson
 
@@ -24,7 +23,14 @@ from cii_project.imports.readings import (
 )
 from cii_project.imports.vendor_layouts import field_of_columns
 from integrations.models import SourceConnection
-from integrations.services import API_SOURCES, InvalidDocument, JsonMapping, file_columns, unpacked_record
+from integrations.services import (
+    API_SOURCES,
+    InvalidDocument,
+    JsonMapping,
+    Read,
+    file_columns,
+    unpacked_record,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,7 @@ class FileMapping:
     columns: Mapping[str, str]
     rules: ReadingRules
 
-    def records(self, packed: Iterable[JsonMapping]) -> Iterator[tuple[int, Any]]:
+    def records(self, packed: Iterable[JsonMapping]) -> Iterator[Read]:
         """The records by field, with their lines."""
         return with_derived(records_of(map(unpacked_record, packed), self.columns), self.columns)
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from checks.models import Source, SourceMapping, Upload
 from checks.services import NOT_READ, RECORD_FIELDS, ReadingRules, rules_from, shorten
@@ -14,7 +14,7 @@ from cii_project.imports.vendor_layouts import (
     layout_of,
     words_of_layout,
 )
-from integrations.services import SOURCES, FileSource, SourceError
+from integrations.services import SOURCES, FileSource, Read, SourceError
 
 PREVIEW_ROWS = 10
 # Number of JSON records that are searched for keys.
@@ -36,7 +36,7 @@ def preview_file(upload: Upload) -> FilePreview:
     """The first rows of a stored file. Raises :class:`SourceError`."""
     reader = SOURCES[upload.file_format]
     columns: dict[str, None] = {}
-    rows: list[dict[Any, Any]] = []
+    rows: list[dict[str, object]] = []
     looked_at = PREVIEW_ROWS if upload.file_format == "csv" else LOOKED_AT
     with open_upload(upload) as stream:
         for _, record in islice(reader.read_as_written(stream), looked_at):
@@ -56,7 +56,7 @@ def preview_file(upload: Upload) -> FilePreview:
     return FilePreview(names, shown, layout_of(names))
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     return "" if value is None else shorten(value)
 
 
@@ -104,7 +104,7 @@ def completed_columns(
     return {**given, **completed}, frozenset(unread)
 
 
-def without_fields(records: Iterable[tuple[int, Any]], unread: frozenset[str]) -> Iterator[tuple[int, Any]]:
+def without_fields(records: Iterable[Read], unread: frozenset[str]) -> Iterator[Read]:
     """The records without these fields."""
     for line, record in records:
         if unread and isinstance(record, dict):
@@ -113,7 +113,7 @@ def without_fields(records: Iterable[tuple[int, Any]], unread: frozenset[str]) -
             yield line, record
 
 
-def with_derived(records: Iterable[tuple[int, Any]], columns: Collection[str]) -> Iterator[tuple[int, Any]]:
+def with_derived(records: Iterable[Read], columns: Collection[str]) -> Iterator[Read]:
     """The records by field, with what follows from several of the vendor's columns or has none
     (:attr:`VendorLayout.derive`). ``columns``: those of the file that are read."""
     layout = layout_of(columns)
@@ -150,10 +150,10 @@ def names_of_fields(columns: Mapping[str, str]) -> dict[str, str]:
     return stand_ins | {field: column for column, field in columns.items()}
 
 
-def records_of(records: Iterable[tuple[int, Any]], columns: Mapping[str, str]) -> Iterator[tuple[int, Any]]:
+def records_of(records: Iterable[Read], columns: Mapping[str, str]) -> Iterator[Read]:
     """The records of a reader by field. A column that is not read never passes for the field of its name."""
 
-    def renamed(record: Mapping[Any, Any]) -> dict[Any, Any]:
+    def renamed(record: Mapping[str, object]) -> dict[str, object]:
         return {
             columns.get(name) or (f"({name})" if name in _FIELDS else name): value
             for name, value in record.items()

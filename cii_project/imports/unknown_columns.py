@@ -3,9 +3,9 @@
 import difflib
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any
 
 from checks.services import RECORD_FIELDS, shorten
+from integrations.services import Read
 
 # Records that are examined while new names are found; a CSV file has all its columns in the first.
 LOOKED_AT = 1_000
@@ -18,7 +18,7 @@ class Columns:
     def __init__(self) -> None:
         self.ignored: list[str] = []
 
-    def of(self, records: Iterable[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
+    def of(self, records: Iterable[Read]) -> Iterator[Read]:
         remaining = iter(records)
         met: dict[str, None] = dict.fromkeys(RECORD_FIELDS)
         for line, record in islice(remaining, LOOKED_AT):

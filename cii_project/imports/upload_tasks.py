@@ -7,7 +7,6 @@ A task may be lost or run twice: an upload is claimed by one worker, and one tha
 import logging
 from collections.abc import Callable
 from time import monotonic
-from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db import DatabaseError
@@ -55,7 +54,7 @@ def request_import(upload: Upload, by: Member, **options: bool) -> bool:
     return _request(upload, {"task": IMPORT, "by": by.pk, **options})
 
 
-def _request(upload: Upload, options: dict[str, Any], **values: Any) -> bool:
+def _request(upload: Upload, options: dict[str, object], **values: object) -> bool:
     idle = Upload.objects.filter(pk=upload.pk, state__in=(Upload.State.WAITING, Upload.State.FAILED))
     queued = idle.update(
         state=Upload.State.QUEUED,

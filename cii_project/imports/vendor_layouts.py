@@ -10,7 +10,6 @@ AWS IAM credential report; Workday worker reports; BambooHR fields; GitHub membe
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from checks.services import NOT_READ, RECORD_FIELDS
 
@@ -40,7 +39,7 @@ class VendorLayout:
     signatures: tuple[frozenset[str], ...]
     is_hr: bool = False
     words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    derive: Callable[[Mapping[Any, Any]], dict[str, str]] | None = None
+    derive: Callable[[Mapping[str, object]], dict[str, str]] | None = None
 
     def guesses(self, columns: Collection[str]) -> dict[str, str]:
         """Column of the file → field. A column serves one field: the first that wants it."""
@@ -62,7 +61,7 @@ def _layout(
     provider: str = "",
     is_hr: bool = False,
     words: Mapping[str, Mapping[str, str]] | None = None,
-    derive: Callable[[Mapping[Any, Any]], dict[str, str]] | None = None,
+    derive: Callable[[Mapping[str, object]], dict[str, str]] | None = None,
 ) -> VendorLayout:
     return VendorLayout(
         slug,
@@ -76,7 +75,7 @@ def _layout(
     )
 
 
-def _derive_of_aws(record: Mapping[Any, Any]) -> dict[str, str]:
+def _derive_of_aws(record: Mapping[str, object]) -> dict[str, str]:
     """IAM has no disabled users: one without a password and without an active key cannot sign in. Its last sign-in is the
     latest use of the password and of the keys, which are in one form (``2026-10-01T10:00:00+00:00``) or a word.
     """
@@ -99,7 +98,7 @@ def _derive_of_aws(record: Mapping[Any, Any]) -> dict[str, str]:
 _AWS_TIME = re.compile(r"\d{4}-\d\d-\d\dT")
 
 
-def _derive_of_member(record: Mapping[Any, Any]) -> dict[str, str]:
+def _derive_of_member(record: Mapping[str, object]) -> dict[str, str]:
     """A listed user is a member; a suspended one is not."""
     return {} if "status" in record else {"status": "active"}
 

@@ -12,6 +12,7 @@ from django.db import DatabaseError
 from structlog.contextvars import bound_contextvars
 
 from cii_project.audit.services import Action, Actor, ActorKind, acting, record
+from integrations.services import JsonObject
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class AuditedCommand(BaseCommand):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.outcome: dict[str, Any] = {}
+        self.outcome: JsonObject = {}
 
     def handle(self, *args: object, **options: object) -> None:
         with acting(command_actor()), bound_contextvars(command=self._name):

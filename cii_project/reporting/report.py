@@ -4,7 +4,7 @@ Counted from the results of the runs, and from findings grouped by the runs that
 findings cost no more than a few.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -48,7 +48,7 @@ class Period:
         return (self.last - self.first).days + 1
 
     @classmethod
-    def read(cls, query: Any, today: date, zone: ZoneInfo) -> "Period":
+    def read(cls, query: Mapping[str, str], today: date, zone: ZoneInfo) -> "Period":
         """``days``, or ``from`` and ``to``. What makes no sense gives the default period and says so."""
         usual = cls(today - timedelta(days=DEFAULT_DAYS - 1), today, zone)
         if query.get("from") or query.get("to"):
@@ -256,7 +256,7 @@ def cure_times(period: Period) -> list[tuple[timedelta, int]]:
     return [(resolved - opened, number) for _, _, opened, resolved, number in counted]
 
 
-def read_period(query: Any) -> Period:
+def read_period(query: Mapping[str, str]) -> Period:
     """The period that a query string names, up to today in the installation's zone."""
     zone = ZoneInfo(Configuration.load().run_zone)
     return Period.read(query, timezone.now().astimezone(zone).date(), zone)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from django.http import HttpResponse
 
@@ -50,7 +49,7 @@ def listing(total: int, resources: Sequence[JsonObject], first: int = 1, *more: 
     }
 
 
-def bulk_content(operations: Iterable[Any]) -> JsonObject:
+def bulk_content(operations: Iterable[JsonObject]) -> JsonObject:
     return {"schemas": [f"{_MESSAGES}BulkResponse"], "Operations": list(operations)}
 
 

@@ -1,17 +1,17 @@
 """Reading the body of a pushed request, within bounds: only with a valid token, at most 8 MiB, as JSON without doubles."""
 
-from typing import Any
+from typing import Never
 
 from django.http import HttpRequest
 
 from cii_project.web.bodies import MAX_PUSH_BYTES, MIB
-from integrations.services import ScimError, load_json
+from integrations.services import Json, JsonObject, ScimError, load_json
 
 MAX_VALUES = 400_000
 MEDIA_TYPES = frozenset(("application/scim+json", "application/json"))
 
 
-def read_json(request: HttpRequest) -> Any:
+def read_json(request: HttpRequest) -> Json:
     """The JSON of a request's body. Raises ScimError."""
     if request.content_type not in MEDIA_TYPES:
         raise ScimError(415, "Send application/scim+json or application/json.")
@@ -48,12 +48,12 @@ class _Refused(ValueError):
     """JSON that Python would read and that means two things."""
 
 
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_doubles(pairs: list[tuple[str, Json]]) -> JsonObject:
     found = dict(pairs)
     if len(found) < len(pairs):
         raise _Refused("an object has a name twice")
     return found
 
 
-def _refuse_constant(name: str) -> Any:
+def _refuse_constant(name: str) -> Never:
     raise _Refused(f"{name} is no number")

@@ -1,7 +1,6 @@
 """The operations on pushed users and groups, alone and in bulk (RFC 7644, sections 3.3 to 3.7)."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -12,6 +11,7 @@ from cii_project.scim.answers import MAX_OPERATIONS, error_content
 from integrations.models import ScimResource, SourceConnection
 from integrations.services import (
     RESOURCE_TYPES,
+    Json,
     JsonObject,
     ResourceType,
     ScimError,
@@ -84,7 +84,7 @@ class Bulk:
         )
         return self._in_rounds(operations, limit)
 
-    def _in_rounds(self, operations: list[Any], limit: int) -> list[JsonObject]:
+    def _in_rounds(self, operations: list[Json], limit: int) -> list[JsonObject]:
         answers: dict[int, JsonObject] = {}
         waiting = dict(enumerate(operations))
         while waiting and self.errors < limit:
@@ -155,7 +155,7 @@ class Bulk:
             raise ScimError(400, "method: expected POST, PUT, PATCH or DELETE.", "invalidSyntax")
         return kind, parts[1] if len(parts) == 2 else ""
 
-    def _resolved(self, value: Any) -> Any:
+    def _resolved(self, value: Json) -> Json:
         """The value with the ids of resources in the place of bulk ids."""
         if isinstance(value, str):
             head, mark, name = value.partition(BULK_ID)
@@ -171,7 +171,7 @@ class Bulk:
         return value
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: object) -> Iterator[str]:
     """The texts in a value that is at most 32 levels deep."""
     if isinstance(value, str):
         yield value

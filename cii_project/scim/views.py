@@ -7,7 +7,7 @@ alike, before its body is read.
 import logging
 from typing import Any, ClassVar
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.urls import path
 from django.utils.decorators import method_decorator
 from django.views import View
@@ -20,6 +20,7 @@ from cii_project.scim.operations import Bulk, change
 from integrations.models import ScimResource, SourceConnection
 from integrations.services import (
     RESOURCE_TYPES,
+    Json,
     JsonObject,
     ResourceType,
     ScimError,
@@ -168,7 +169,7 @@ class ScimView(View):
         )
 
     @staticmethod
-    def attributes(said: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def attributes(said: QueryDict | JsonObject) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The attributes that are wanted and excluded, of a query or a SearchRequest."""
         names = []
         for key in ("attributes", "excludedAttributes"):
@@ -177,7 +178,7 @@ class ScimView(View):
             names.append(parse_names(text))
         return names[0], names[1]
 
-    def search(self, kinds: list[ResourceType], body: Any) -> HttpResponse:
+    def search(self, kinds: list[ResourceType], body: Json) -> HttpResponse:
         """A listing by a query, or by a SearchRequest (``body``)."""
         if body is not None and not isinstance(body, dict):
             raise ScimError(400, "Send a JSON object.", "invalidSyntax")
@@ -205,7 +206,7 @@ class ScimView(View):
         return answer(200, listing(total, found, first))
 
 
-def _whole(value: Any, default: int, name: str) -> int:
+def _whole(value: object, default: int, name: str) -> int:
     if value is None or value == "":
         return default
     text = str(value).strip()

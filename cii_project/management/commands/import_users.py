@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from io import BufferedReader, BytesIO
 from pathlib import Path
@@ -312,7 +312,7 @@ def file_start(path: str, stream: BufferedReader) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def progress_of(path: str, stream: IO[bytes]) -> Iterator[Any]:
+def progress_of(path: str, stream: IO[bytes]) -> Iterator[Callable[[int], None]]:
     """A bar by bytes on standard error; nothing where that is no terminal."""
     console = Console(stderr=True)
     total = Path(path).stat().st_size if path != "-" else None

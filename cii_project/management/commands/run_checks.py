@@ -18,6 +18,7 @@ from checks.services import CATALOGUE, catalogue_position
 from cii_project.configuration.reading import suggest
 from cii_project.management.audited import AuditedCommand
 from cii_project.management.progress import progress_bar
+from integrations.services import JsonObject
 from notifications import services as notification_services
 from notifications.models import Hold
 from notifications.services import (
@@ -40,7 +41,7 @@ RESULT_COLUMNS = (
     "duration_ms",
     "error",
 )
-ResultRow = dict[str, Any]
+ResultRow = JsonObject
 USERS_NAMED = 5  # users named in a table; JSON has all
 
 

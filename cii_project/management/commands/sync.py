@@ -22,7 +22,7 @@ from cii_project.sync.preview import PreviewFailed, preview_sync
 from cii_project.sync.requests import SyncRefused, start_sync
 from cii_project.sync.status import progress_of, running_sync
 from integrations.models import SourceConnection, Sync
-from integrations.services import API_SOURCES, is_push_kind
+from integrations.services import API_SOURCES, JsonObject, is_push_kind
 
 COUNTS = ("records", "created", "changed", "unchanged", "deleted", "rejected")
 LONGEST_SLEEP = 2.0
@@ -80,7 +80,7 @@ class Command(AuditedCommand):
             raise CommandError("No source is connected and active.", returncode=2)
         return wanted
 
-    def _sync(self, connection: SourceConnection) -> dict[str, Any]:
+    def _sync(self, connection: SourceConnection) -> JsonObject:
         try:
             sync = running_sync(connection) or start_sync(connection, Sync.Trigger.COMMAND)
         except SyncRefused as refusal:
@@ -111,7 +111,7 @@ class Command(AuditedCommand):
         seconds = (sync.due_at - timezone.now()).total_seconds()
         time.sleep(min(max(seconds, 0.1), LONGEST_SLEEP))
 
-    def _preview(self, connection: SourceConnection) -> dict[str, Any]:
+    def _preview(self, connection: SourceConnection) -> JsonObject:
         source = Source.objects.filter(slug=connection.source_slug, deleted_at__isnull=True).first()
         if source is None:
             return _row(connection, "refused", "The source was deleted.", 2)
@@ -131,7 +131,7 @@ class Command(AuditedCommand):
         row = _row(connection, "dry-run", problem, int(found.deletes_too_many))
         return {**row, "passes": [{"pass": "listing", "state": "read", "error": "", **counts}]}
 
-    def _print(self, rows: list[dict[str, Any]]) -> None:
+    def _print(self, rows: list[JsonObject]) -> None:
         console = Console(file=cast("IO[str]", self.stdout), width=None if sys.stdout.isatty() else 120)
         table = Table("source", "pass", "state")
         for name in COUNTS:
@@ -149,7 +149,7 @@ class Command(AuditedCommand):
                     console.print(escape(f"  {each['pass']}: {each['error']}"), highlight=False)
 
 
-def _row(connection: SourceConnection, state: str, error: str, code: int) -> dict[str, Any]:
+def _row(connection: SourceConnection, state: str, error: str, code: int) -> JsonObject:
     return {"source": connection.source_slug, "state": str(state), "error": error, "exit_code": code}
 
 
