@@ -56,7 +56,7 @@ from integrations.sources.scim.documents import parse_names, selected
 from integrations.sources.scim.errors import ScimError
 from integrations.sources.scim.filters import parse_filter
 from integrations.sources.scim.schemas import RESOURCE_TYPES, SCHEMAS, ResourceType
-from integrations.sources.shared.api_source import ApiSource, RateLimit, SyncPassKind
+from integrations.sources.shared.api_source import ApiSource, ChangeLog, RateLimit, SyncPassKind
 from integrations.sources.shared.connection_kind import ConnectionKind
 from integrations.sources.shared.file_records import unpacked as unpacked_record
 from integrations.sources.shared.file_source import columns_of as file_columns
@@ -190,6 +190,7 @@ __all__ = [
     "ApiSource",
     "AttemptOutcome",
     "AttemptRequest",
+    "ChangeLog",
     "ConnectionKind",
     "Cursor",
     "Document",

@@ -23,7 +23,7 @@ from checks.models import Import, Source
 from checks.services import AllRecordsBad, ImportRefused, MappingError
 from cii_project.errors import ProjectError
 from cii_project.imports.connected_files import mapping_digest
-from cii_project.sync import spool
+from cii_project.sync import change_logs, spool
 from cii_project.sync.budget import Budgets
 from cii_project.sync.importing import ListingEmpty, ListingHeld, import_group, import_listing
 from cii_project.sync.rotation import planned_accounts
@@ -190,7 +190,7 @@ class _Worker:
         except UnsealError as error:
             raise _SyncFailed(str(error)) from None
         except _PassFailed as failure:
-            self._fail_pass(reading, str(failure))
+            self._fail_pass(reading, kind, str(failure))
         return False
 
     def _source(self) -> Source:
@@ -206,11 +206,9 @@ class _Worker:
             self._fence()
             reading.state, reading.started_at = SyncPass.State.READING, timezone.now()
             if kind.per_account:
-                keys, is_all = planned_accounts(self.connection, source, kind, self._calls_a_minute(kind))
-                spool.add_plan(reading, keys)
-                reading.expected, reading.cursor = len(keys), {"at": 0, "all": is_all}
-                if not keys:
-                    reading.state = SyncPass.State.READ
+                self._plan(reading, kind, source)
+            elif kind.changes:
+                change_logs.start_reading(reading, kind.changes, reading.started_at)
             if self.kind.reads_file:
                 reading.version = {"mapping": mapping_digest(source, self.connection.settings)}
                 if self.connection.read_version.get("mapping") != reading.version["mapping"]:
@@ -218,6 +216,16 @@ class _Worker:
                     self.connection.read_version = {}
                     self.connection.save(update_fields=["read_version"])
             reading.save()
+
+    def _plan(self, reading: SyncPass, kind: SyncPassKind, source: Source) -> None:
+        named = change_logs.changed_accounts(self.sync, kind)
+        plan = planned_accounts(self.connection, source, kind, self._calls_a_minute(kind), named)
+        spool.add_plan(reading, plan.keys)
+        change_logs.forget_named(self.sync, kind)
+        reading.expected, reading.note = len(plan.keys), plan.note
+        reading.cursor = {"at": 0, "all": plan.is_all, **plan.counts}
+        if not plan.keys:
+            reading.state = SyncPass.State.READ
 
     def _calls_a_minute(self, kind: SyncPassKind) -> float:
         row = RateBucket.objects.filter(connection=self.connection, name=kind.limit.name).first()
@@ -278,7 +286,8 @@ class _Worker:
         with transaction.atomic():
             self._fence(calls=F("calls") + 1, fault_reason=str(fault)[:500])
             spool.drop([reading])
-            reading.cursor, reading.pages, reading.records = None, 0, 0
+            reading.cursor = change_logs.first_cursor(reading)
+            reading.pages, reading.records = 0, 0
             reading.restarts += 1
             reading.started_at = timezone.now()
             reading.save()
@@ -402,6 +411,9 @@ class _Worker:
 
     def _import(self, reading: SyncPass, kind: SyncPassKind, source: Source) -> bool:
         self._store(claimed_until=timezone.now() + IMPORT_LEASE)
+        if kind.changes:
+            self._keep_named(reading)
+            return False
         try:
             if reading.position == 0:
                 done: Import | None = import_listing(
@@ -445,6 +457,14 @@ class _Worker:
             "A pass was imported", extra=self.log_fields | {"pass": reading.slug, "records": reading.records}
         )
 
+    def _keep_named(self, reading: SyncPass) -> None:
+        """The end of a log: what it named is no value, and waits for the pass that reads these accounts."""
+        with transaction.atomic():
+            self._fence(faults=0, fault_reason="")
+            change_logs.finish_reading(reading)
+            reading.state, reading.finished_at = SyncPass.State.IMPORTED, timezone.now()
+            reading.save()
+
     # --- Ends ---
 
     def _hold(self, reading: SyncPass, held: ListingHeld) -> None:
@@ -459,13 +479,17 @@ class _Worker:
         self._store(state=state, finished_at=timezone.now(), fault_reason="")
         log.info("A sync has ended", extra=self.log_fields | {"state": state})
 
-    def _fail_pass(self, reading: SyncPass, reason: str) -> None:
-        """The listing ends the sync. A pass that asks account by account is imported as far as it came."""
+    def _fail_pass(self, reading: SyncPass, kind: SyncPassKind, reason: str) -> None:
+        """The listing ends the sync. A pass that asks account by account is imported as far as it came. A log without an
+        answer leaves no field unread."""
         if reading.position == 0:
             raise _SyncFailed(reason)
         with transaction.atomic():
             self._fence(faults=0, fault_reason="")
-            reading.error = reason[:500]
+            if kind.changes:
+                reading.note = change_logs.FAILED.format(reason=reason)[:500]
+            else:
+                reading.error = reason[:500]
             if reading.state == SyncPass.State.READING and reading.expected and reading.records:
                 reading.state = SyncPass.State.READ
                 reading.cursor = {**(reading.cursor or {}), "all": False}
@@ -480,7 +504,8 @@ class _Worker:
         with transaction.atomic():
             self._fence(state=Sync.State.FAILED, finished_at=now, error=reason[:500], fault_reason="")
             open_passes = self.sync.passes.exclude(state=SyncPass.State.IMPORTED)
-            spool.drop(open_passes)
+            # What a log named waits in a pass that is not open.
+            spool.drop(self.sync.passes.all())
             open_passes.update(state=SyncPass.State.FAILED, finished_at=now)
             later = SourceConnection.objects.filter(
                 pk=self.connection.pk, next_sync_at__gt=now + RETRY_AFTER_FAILURE

@@ -71,11 +71,18 @@ def test_deliver_sends_each_message_once_through_a_real_cluster():
 
 def test_sync_never_calls_faster_than_the_allowed_rate():
     found = rows("sync", "--users", "1000", *where())
-    for what in ("first sync", "second sync of a tenth"):
+    for what in ("first sync", "second sync"):
         # A worker may catch up for three seconds.
         assert found[what]["product"] > found[what]["floor"] - 3.5
         assert "calls at 75 % of 600 a minute" in found[what]["note"]
     assert "1,011 calls" in found["first sync"]["note"]
+    changes = found["calls of a day's changes"]
+    assert changes["note"].startswith("5 listing, 1 log, 10 factors of changed users")
+    assert changes["product"] == pytest.approx(16 / 1011 * 100)
+    assert changes["met"] is True
+    # The first of the five administrators is one of the changed.
+    assert found["calls for administrators"]["product"] == 6 + 4
+    assert found["calls of the rotation"]["product"] == 141
     assert found["peak memory"]["product"] > 0
 
 

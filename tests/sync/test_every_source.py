@@ -325,10 +325,17 @@ def test_a_kind_declares_what_pages_and_imports_need(kind):
     assert "profile" in source.listing.groups
     assert not source.listing.optional
     for each in source.passes:
-        assert {FieldGroup(group) for group in each.groups}
+        assert {FieldGroup(group) for group in each.groups} or each.changes
         assert set(each.absent) <= set(RECORD_FIELDS)
         if each.optional:
             assert f"passes.{each.slug}" in {field.path for field in source.form_fields}
+        if each.changes:
+            # It names accounts for a later pass and brings nothing; without its permission the rest is read.
+            named = source.pass_of(each.changes.of)
+            assert named.per_account
+            assert slugs.index(each.slug) < slugs.index(named.slug)
+            assert each.optional
+            assert not each.groups
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -106,6 +106,32 @@ def test_okta_lists_users_at_the_address_of_the_organization(vendor, host):
     assert page.rates["users"].limit == 600
 
 
+def test_okta_reads_its_log_in_a_bounded_request_and_follows_its_pages(vendor):
+    url = "https://example.okta.com/api/v1/logs"
+    period = {"since": "2026-11-28T04:00:00.000Z", "until": "2026-11-29T05:00:00.000Z"}
+    asked = {
+        **period, "filter": 'eventType sw "user.mfa.factor."', "sortOrder": "ASCENDING", "limit": "1000",
+    }  # fmt: skip
+    target = [{"id": "00u1", "type": "User"}, {"id": "opf1", "type": "AuthenticatorEnrollment"}]
+    event = {"eventType": "user.mfa.factor.reset_all", "target": target}
+    following = f"{url}?after=1627500044869_1&until=2026-11-29T05%3A00%3A00.000Z"
+    vendor.get(
+        url,
+        json=[event, event],
+        headers={"Link": f'<{url}>; rel="self", <{following}>; rel="next"', "X-Rate-Limit-Limit": "120",
+                 "X-Rate-Limit-Remaining": "119", "X-Rate-Limit-Reset": "1900000000"},
+        match=[matchers.query_param_matcher(asked)],
+    )  # fmt: skip
+    vendor.get(following, json=[], headers={"Link": f'<{url}>; rel="self"'})
+    kind, source = API_SOURCES["okta"], okta(authorization="api_token")
+    source = SourceSettings(source.id, source.slug, source.kind, source.settings, {"api_token": "00token"})
+    call, reading = kind.call(source, kind.auth(source, None)), kind.pass_of("changes")
+    page = kind.fetch(reading, call, period)
+    assert page.records == [{"source_key": "00u1"}]
+    assert page.rates["logs"].limit == 120
+    assert kind.fetch(reading, call, page.next_cursor).next_cursor is None
+
+
 @pytest.mark.parametrize(
     ("cloud", "login", "graph"),
     [

@@ -58,7 +58,7 @@ def connect(server: ScriptedServer, slug: str = "okta", **document: Any) -> Sour
         "url": server.url,
         "authorization": "api_token",
         "api_token": provider.token,
-        "passes": {"groups": True, "applications": False},
+        "passes": {"groups": True, "applications": False, "changes": False},
     }
     connection, _ = save_connection(slug=slug, kind="okta", document=settings | document)
     return connection

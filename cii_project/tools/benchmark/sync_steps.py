@@ -19,7 +19,7 @@ from integrations.services import JsonObject, api_source, save_connection
 @step
 def sync_okta(users: int, seed: int, calls: int, share: int, again: bool) -> JsonObject:
     """Sync an organization of ``users`` that allows ``calls`` a minute, of which ``share`` percent are used; with
-    ``again`` also after one in a hundred changed."""
+    ``again`` also after one in a hundred changed, as its log says."""
     chance = random.Random(seed)  # made-up data  # nosec B311
     okta = ScriptedOkta(calls=calls)
     keys = [f"00u{number:07}" for number in range(users)]
@@ -42,7 +42,7 @@ def sync_okta(users: int, seed: int, calls: int, share: int, again: bool) -> Jso
         found = {"first sync": _sync(connection, server)}
         if again:
             for key in keys[::100]:
-                okta.factors[key] = [okta_factor("webauthn", credentialId=key)]
+                okta.change_factors(key, [okta_factor("webauthn", credentialId=key)])
             found["second sync"] = _sync(connection, server)
     return found
 
@@ -58,16 +58,29 @@ def _sync(connection: SourceConnection, server: ScriptedServer) -> JsonObject:
             started.refresh_from_db()
     if started.state != Sync.State.SUCCEEDED:
         raise AssertionError(f"The sync ended as {started.state}: {started.error}")
-    return {**figures, "calls": len(server.asked), "floor": _floor(connection, server.asked)}
+    counts = _counts(server.asked)
+    planned = started.passes.get(slug="factors").cursor or {}
+    return {
+        **figures,
+        "calls": len(server.asked),
+        "by_limit": counts,
+        "planned": {name: planned[name] for name in ("changed", "watched", "oldest")},
+        "floor": _floor(connection, counts),
+    }
 
 
-def _floor(connection: SourceConnection, asked: list[Asked]) -> float:
-    """The seconds that the calls take at the allowed rate, one limit after the other."""
+def _counts(asked: list[Asked]) -> dict[str, int]:
+    """The calls by the name of their limit."""
     counts: dict[str, int] = {}
     for each in asked:
         parts = each.path.strip("/").split("/")
-        name = parts[-1] if parts[-1] in ("factors", "roles") else "roles" if "iam" in parts else "users"
+        name = "roles" if "iam" in parts else parts[-1]
         counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def _floor(connection: SourceConnection, counts: dict[str, int]) -> float:
+    """The seconds that the calls take at the allowed rate, one limit after the other."""
     rates = {row.name: row.calls / row.window_seconds for row in connection.rate_buckets.all()}
     limits = {each.limit.name for each in api_source(connection).passes}
     return sum(

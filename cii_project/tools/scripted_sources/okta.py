@@ -1,4 +1,5 @@
-"""Okta as its documentation has it (developer.okta.com/docs/api: Users, User Factors, Role Assignments, Groups, Apps).
+"""Okta as its documentation has it (developer.okta.com/docs/api: Users, User Factors, Role Assignments, Groups, Apps,
+System Log).
 
 Lists page by ``Link``; answers carry ``X-Rate-Limit-*``; errors have ``errorCode`` and ``errorSummary``. The token endpoint
 verifies the client's signed assertion.
@@ -9,6 +10,7 @@ import hashlib
 import json
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 from cryptography.hazmat.primitives import hashes
@@ -83,12 +85,30 @@ def okta_factor(kind: str, *, status: str = "ACTIVE", provider: str = "OKTA", **
     }
 
 
+def okta_event(key: str, kind: str = "user.mfa.factor.activate", **values: Json) -> JsonObject:
+    """An event of the System Log about a user's factor, as ``GET /api/v1/logs`` shows one; ``published`` is now by default."""
+    return {
+        "uuid": "0d4a62f9-9c3e-11f0-8f4a-1b2c3d4e5f60",
+        "published": f"{datetime.now(UTC).isoformat(timespec='milliseconds').removesuffix('+00:00')}Z",
+        "eventType": kind,
+        "severity": "INFO",
+        "displayMessage": "Activate factor or authenticator enrollment method for user",
+        "actor": {"id": "00uactor", "type": "User", "alternateId": "help.desk@example.com"},
+        "outcome": {"result": "SUCCESS", "reason": None},
+        "target": [
+            {"id": key, "type": "User", "alternateId": "user@example.com", "displayName": "User"},
+            {"id": "opf1", "type": "AuthenticatorEnrollment", "alternateId": "unknown"},
+        ],
+        **values,
+    }
+
+
 @dataclass
 class ScriptedOkta:
     """An organization. ``users`` by id; ``factors``, ``roles`` (role types) by user; ``groups`` and ``apps``: id → (name, user ids).
 
-    ``forbidden``: starts of paths that answer 403. ``page``: the most records of a page. ``calls``: the limit a
-    minute that the headers name.
+    ``events``: the System Log. ``forbidden``: starts of paths that answer 403. ``page``: the most records of a page, ``log_page`` of the log.
+    ``calls``: the limit a minute that the headers name.
     """
 
     token: str = "00scripted-token-0123456789"  # noqa: S105  of a scripted server
@@ -101,12 +121,19 @@ class ScriptedOkta:
     roles: dict[str, list[str]] = field(default_factory=dict)
     groups: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
     apps: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
+    events: list[JsonObject] = field(default_factory=list)
     forbidden: tuple[str, ...] = ()
     page: int = 200
+    log_page: int = 1000
     calls: int = 600_000
     base: str = ""
     access_tokens: set[str] = field(default_factory=set)
     window: dict[tuple[str, int], int] = field(default_factory=dict)
+
+    def change_factors(self, key: str, factors: list[JsonObject], **event: Json) -> None:
+        """Replace a user's factors, which is logged."""
+        self.factors[key] = factors
+        self.events.append(okta_event(key, **event))
 
     def answer(self, asked: Asked) -> Answer:
         if asked.path == "/oauth2/v1/token":
@@ -141,6 +168,8 @@ class ScriptedOkta:
                 return json_answer([_role(each) for each in self.roles.get(key, [])], headers=headers)
             case ["iam", "assignees", "users"]:
                 return self._assignees(asked, headers)
+            case ["logs"]:
+                return self._logs(asked, headers)
             case ["groups"]:
                 return self._list(asked, [_group(*each) for each in self.groups.items()], headers)
             case ["apps"]:
@@ -166,6 +195,32 @@ class ScriptedOkta:
             query = urlencode({**asked.query, "after": shown[-1]["id"], "limit": limit})
             links.append(f'<{self.base}{asked.path}?{query}>; rel="next"')
         return json_answer(shown, headers={**headers, "Link": ", ".join(links)})
+
+    def _logs(self, asked: Asked, headers: dict[str, str]) -> Answer:
+        """Of a bounded request (with ``until``) the last page has no link; of a polling one each page has."""
+        now = datetime.now(UTC)
+        try:
+            until = datetime.fromisoformat(asked.query["until"]) if "until" in asked.query else now
+            since = datetime.fromisoformat(asked.query.get("since") or f"{until - timedelta(days=7)}")
+        except ValueError:
+            return okta_error(400, headers)
+        since = max(since, now - timedelta(days=90))
+        prefix = asked.query.get("filter", 'eventType sw ""').removeprefix("eventType sw ").strip('"')
+        found = [
+            event
+            for event in self.events
+            if since <= datetime.fromisoformat(event["published"]) <= until
+            and str(event.get("eventType", "")).startswith(prefix)
+        ]
+        start, limit = (
+            int(asked.query.get("after", 0)),
+            min(int(asked.query.get("limit", 100)), self.log_page),
+        )
+        links = [f'<{self.base}{asked.path}>; rel="self"']
+        if start + limit < len(found) or "until" not in asked.query:
+            query = urlencode({**asked.query, "after": min(start + limit, len(found))})
+            links.append(f'<{self.base}{asked.path}?{query}>; rel="next"')
+        return json_answer(found[start : start + limit], headers={**headers, "Link": ", ".join(links)})
 
     def _assignees(self, asked: Asked, headers: dict[str, str]) -> Answer:
         ids = sorted(key for key, roles in self.roles.items() if roles)

@@ -1,11 +1,13 @@
 """Okta: users, factors, administrator roles, groups and applications (developer.okta.com/docs/api).
 
 Users come 200 a page. Factors are one call a user; roles one call an administrator; groups and applications one call or
-more each. Every call names its limit in ``X-Rate-Limit-*``.
+more each. Whose factors have changed is in the System Log, 1,000 events a page. Every call names its limit in
+``X-Rate-Limit-*``.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -31,18 +33,28 @@ from integrations.source_data import (
     SourceFault,
     SourceSettings,
 )
-from integrations.sources.shared.api_source import AccessToken, ApiSource, RateLimit, SyncPassKind
+from integrations.sources.shared.api_source import AccessToken, ApiSource, ChangeLog, RateLimit, SyncPassKind
 from integrations.sources.shared.attributes import ATTRIBUTES_FIELD, mapped_attributes
 from integrations.sources.shared.cloud_fields import PROXY_CA, groups_field, key_errors, pass_field
 from integrations.sources.shared.memberships import ListPage, next_memberships
 from integrations.sources.shared.probing import try_permission
-from integrations.sources.shared.source_call import HeaderAuth, ProofAuth, SourceCall, epoch_rates, text_at
+from integrations.sources.shared.source_call import (
+    HeaderAuth,
+    ProofAuth,
+    SourceCall,
+    epoch_rates,
+    objects_at,
+    text_at,
+)
 from integrations.sources.shared.token_endpoint import oauth_error, request_token
 from integrations.targets.shared.documents import DocumentReader
 from integrations.targets.shared.setting_fields import Field
 
-SCOPES = ("okta.users.read", "okta.roles.read", "okta.groups.read", "okta.apps.read")
-USERS_PAGE, GROUPS_PAGE, ADMINS_PAGE, APP_USERS_PAGE = 200, 200, 100, 500
+USERS_PAGE, GROUPS_PAGE, ADMINS_PAGE, APP_USERS_PAGE, EVENTS_PAGE = 200, 200, 100, 500, 1000
+# activate, deactivate, reset_all, suspend, unsuspend and update.
+FACTOR_EVENTS = 'eventType sw "user.mfa.factor."'
+# Older events are not returned.
+LOG_KEPT = timedelta(days=90)
 # Okta leaves the credentials out, which takes it less time.
 LISTING_HEADERS = {"Content-Type": 'application/json; okta-response="omitCredentials,omitCredentialsLinks"'}
 CONCURRENT_LIMIT_WAIT = 1.0
@@ -149,6 +161,12 @@ class OktaSource(ApiSource):
             help="One call or more for each application; Okta allows few of these a minute.",
             default=False,
         ),
+        pass_field(
+            "changes",
+            "Read the System Log",
+            help="It names the users whose factors have changed: these are read each time, the others by rotation.",
+            default=True,
+        ),
         ATTRIBUTES_FIELD,
         PROXY_CA,
     )
@@ -157,8 +175,8 @@ class OktaSource(ApiSource):
         "“Identity checks (read-only)” and copy its Client ID.",
         "Under General → Client Credentials choose “Public key / Private key”, add a key, copy the private key as PEM and "
         "its KID, and save.",
-        "Under Okta API Scopes grant okta.users.read, okta.roles.read and okta.groups.read; okta.apps.read only if "
-        "applications are to be read.",
+        "Under Okta API Scopes grant okta.users.read, okta.roles.read, okta.groups.read and okta.logs.read; okta.apps.read "
+        "only if applications are to be read.",
         "Under Admin roles assign “Read-only Administrator”: scopes alone list no user.",
         "Save the form here, then run Test connectivity: it tries each permission and says what is missing.",
     )
@@ -194,6 +212,15 @@ class OktaSource(ApiSource):
             limit=RateLimit("applications", 100),
             absent={"applications": []},
             needs="okta.apps.read",
+            optional=True,
+        ),
+        SyncPassKind(
+            slug="changes",
+            label="Changed factors (System Log)",
+            groups=(),
+            limit=RateLimit("logs", 50),
+            changes=ChangeLog(of="factors", kept=LOG_KEPT),
+            needs="okta.logs.read",
             optional=True,
         ),
         SyncPassKind(
@@ -260,6 +287,8 @@ class OktaSource(ApiSource):
                 return _users(call, cursor)
             case "roles":
                 return _roles(call, cursor)
+            case "changes":
+                return _changes(call, cursor or {})
             case _:
                 return _memberships(call, cursor, reading.slug)
 
@@ -302,6 +331,7 @@ PROBES = {
     "roles": "/api/v1/iam/assignees/users?limit=1",
     "groups": "/api/v1/groups?limit=1",
     "applications": "/api/v1/apps?limit=1",
+    "changes": "/api/v1/logs?limit=1",
     "factors": "/api/v1/users/{}/factors",
 }
 NO_USERS = (
@@ -462,6 +492,34 @@ def _roles_of(call: SourceCall, key: str, more: Cursor | None) -> RecordPage:
     ]
     names = list(dict.fromkeys(label for label in labels if label))
     return RecordPage([{"source_key": key, "admin_roles": names}], more, rates)
+
+
+def _changes(call: SourceCall, cursor: Cursor) -> RecordPage:
+    """The users whose factors changed in a period, of one page of events.
+
+    With ``until`` the request is bounded: its pages end. Without it, there is always a link to a next page
+    (developer.okta.com/docs/reference/api/system-log/#bounded-requests).
+    """
+    if "url" in cursor:
+        answer, rates = call.get(cursor["url"], limit="logs")
+    else:
+        parameters = {
+            "since": cursor["since"],
+            "until": cursor["until"],
+            "filter": FACTOR_EVENTS,
+            "sortOrder": "ASCENDING",
+            "limit": str(EVENTS_PAGE),
+        }
+        answer, rates = call.get("/api/v1/logs", limit="logs", parameters=parameters)
+    keys = dict.fromkeys(key for event in answer.objects() for key in _users_of(event))
+    return RecordPage([{"source_key": key} for key in keys], _next(answer.next_link()), rates)
+
+
+def _users_of(event: JsonMapping) -> Iterator[str]:
+    """The ids of the users that an event is about; an enrollment or a policy may be a target too."""
+    for target in objects_at(event, "target"):
+        if text_at(target, "type") == "User" and text_at(target, "id"):
+            yield text_at(target, "id")
 
 
 def _memberships(call: SourceCall, cursor: Cursor | None, field: str) -> RecordPage:

@@ -8,6 +8,7 @@ request at a time and returns records; it loops over nothing, waits for nothing 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from requests.auth import AuthBase
@@ -28,13 +29,29 @@ class RateLimit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeLog:
+    """The provider's log, from which a pass learns whose fields have changed.
+
+    The first cursor of such a pass is a period, ``{"since": …, "until": …}`` in RFC 3339, which the driver chooses. Its records
+    hold a ``source_key`` alone: they name accounts for the pass ``of``, which takes one call each, and nothing of them is
+    imported. ``kept``: how long the provider keeps an event. ``late``: how long after its time an event may appear; the
+    periods of two syncs overlap by it.
+    """
+
+    of: str
+    kept: timedelta
+    late: timedelta = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SyncPassKind:
     """One reading of a source: the listing of its accounts, or a group of their fields.
 
     ``groups``: the field groups that it brings (checks.models.FieldGroup). ``per_account``: one call for each account,
     which the driver names. ``absent``: what a complete reading says of the accounts that it does not name.
     ``optional``: it runs only while the setting ``passes.<slug>`` is true. ``one_session``: its places are valid on one
-    connection alone, so one worker reads it to its end; another worker starts again.
+    connection alone, so one worker reads it to its end; another worker starts again. ``changes``: it reads a log, which
+    stands before the pass that it names accounts for.
     """
 
     slug: str
@@ -46,6 +63,7 @@ class SyncPassKind:
     needs: str = ""
     optional: bool = False
     one_session: bool = False
+    changes: ChangeLog | None = None
 
 
 @dataclass(frozen=True, slots=True)
