@@ -125,7 +125,7 @@ def is_distinguished_name(text: str) -> bool:
 
 def common_name(name: str) -> str:
     """The value of the first part of a distinguished name, its escapes resolved (RFC 4514, section 3)."""
-    part = re.split(r"(?<!\\),", name, maxsplit=1)[0].partition("=")[2].strip()
+    part = re.split(r"(?<!\\),", name)[0].partition("=")[2].strip()
     return re.sub(r"\\(.)", r"\1", part)
 
 
@@ -162,7 +162,7 @@ def text_of(limit: int, *, is_name: bool = True) -> Callable[[Value], str]:
             raise Refused(f"at most {limit} characters (it has {length})")
         if length == 7 and text.casefold() == "unknown":
             return ""
-        return "" if not is_name and length < 16 and placeholders.is_no_text(text) else text
+        return "" if not is_name and placeholders.is_no_text(text) else text
 
     return convert
 
@@ -175,7 +175,7 @@ _LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 def source_key(value: Value) -> str:
     """An immutable id as it is, "" for a placeholder."""
     text = _key_text(value)
-    return "" if len(text) < 5 and text.casefold() in _PLACEHOLDERS else text
+    return "" if text.casefold() in _PLACEHOLDERS else text
 
 
 def locale(value: Value) -> str:
@@ -187,7 +187,7 @@ def locale(value: Value) -> str:
 
 def employee_id(value: Value) -> str:
     text = _employee_text(value)
-    return "" if len(text) < 5 and text.casefold() in _PLACEHOLDERS else text
+    return "" if text.casefold() in _PLACEHOLDERS else text
 
 
 def email(value: Value) -> str:

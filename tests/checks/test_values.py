@@ -200,6 +200,7 @@ def test_the_login_of_a_record_that_may_be_bad(login: Any, key: str) -> None:
         ("Kim Lee < smtp:kim@x.example > ", "kim@x.example"),
         ("<kim@x.example>", "kim@x.example"),
         ("'kim@x.example'", "kim@x.example"),
+        ("'KIM@X.MX'", "KIM@X.MX"),
         ('["kim@x.example"]', "kim@x.example"),
         ("[ kim@x.example ]", "kim@x.example"),
         # GitHub's verified addresses; a separator that was left behind.
