@@ -74,7 +74,7 @@ class MutatedModule(MetaPathFinder):
 class Mutation:
     """The plugin of pytest that runs the collected tests once for each change."""
 
-    def __init__(self, modules: Sequence[MutatedModule], only: str, longest: float) -> None:
+    def __init__(self, modules: Sequence[MutatedModule], only: Sequence[str], longest: float) -> None:
         self.modules, self.only, self.longest = modules, only, longest
         self.is_child = False
         self.durations: dict[str, float] = {}
@@ -129,7 +129,7 @@ class Mutation:
         for mutant in module.mutated.mutant_names:
             function = mutant.partition("__mutmut_")[0]
             name = function.removeprefix("x_").removeprefix("xǁ").replace("ǁ", ".")
-            if not fnmatch.fnmatch(name, self.only):
+            if not any(fnmatch.fnmatch(name, pattern) for pattern in self.only):
                 continue
             found = self.tests[f"{module.name}.{function}"]
             items = [item for item in found if item.nodeid.partition("::")[0] in TESTS[module.path]]
@@ -172,7 +172,9 @@ def main() -> None:
     parser.add_argument(
         "modules", nargs="+", choices=sorted(TESTS), metavar="module", help="of [tool.mutation]"
     )
-    parser.add_argument("--only", default="*", help="the functions to change, as a pattern: 'Factors.*'")
+    parser.add_argument(
+        "--only", nargs="+", default=["*"], help="the functions to change: 'Factors.*' _items"
+    )
     parser.add_argument(
         "--longest", type=float, default=0.5, help="CPU seconds of the longest test that is used"
     )

@@ -333,9 +333,9 @@ class TimeConverters:
         self.latest = (now + times.FUTURE_ALLOWED).replace(tzinfo=None).isoformat(" ")
         self.words = rules.meanings
 
-    def time(self, value: Value, field: str = "created_at", *, may_lie_ahead: bool = False) -> str | None:
+    def time(self, value: Value, field: str, *, may_lie_ahead: bool = False) -> str | None:
         """The stored form of a time, None where it is unknown."""
-        if value is MISSING or value is None or value == "":
+        if value is MISSING or value is None:
             return None
         try:
             moment = self.read(value) if value.__class__ is str else self._number(value)
