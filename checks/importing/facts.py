@@ -7,7 +7,6 @@ the users that differ.
 # ruff: noqa: S608  what is put into SQL are our own names of tables and columns
 
 from collections.abc import Iterable
-from typing import Any
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
@@ -121,7 +120,7 @@ def _write(cursor: CursorWrapper) -> None:
     _store(cursor, values, facts, "u.id = f.user_id", made=True)
 
 
-def _default(field: "Field[Any, Any]") -> str:
+def _default(field: "Field[object, object]") -> str:
     """The default of a column that is no fact, as SQL."""
     value = field.get_default()
     if isinstance(value, bool):

@@ -1,16 +1,15 @@
 """The report as a mail: the figures of one period in the product's mail layout, to each recipient alone."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.urls import reverse
 
-from cii_project.reporting.report import GroupLine, Line, Period, report
+from cii_project.reporting.report import GroupLine, Period, ReportFigures, report
 from integrations.services import (
     DEFAULT_ACCENT,
     MailParts,
@@ -81,10 +80,10 @@ def report_mail(configuration: Configuration, period: Period) -> tuple[str, Mail
     return headline, mail_parts(headline, "\n".join(lines), frame)
 
 
-def _figures(found: Mapping[str, Any], translate: Translator) -> Iterator[str]:
+def _figures(found: ReportFigures, translate: Translator) -> Iterator[str]:
     """The figures of the whole installation, a list item each."""
     number = translate.number
-    total: Line = found["total"]
+    total = found["total"]
     score = _change(found["score_before"], found["score_after"], translate, of=translate("of 100"))
     yield "- " + translate("Posture score: {score}", score=score)
     after, before = found["users_after"], found["users_before"]
@@ -102,7 +101,7 @@ def _figures(found: Mapping[str, Any], translate: Translator) -> Iterator[str]:
         ended=_bold(number(total.ended)),
         cured=number(found["cured"]),
     )
-    if found["median"] is not None:
+    if found["median"] is not None and found["slowest"] is not None:
         yield "- " + translate(
             "Time to cure: median {median}, nine of ten within {slowest}",
             median=_bold(_days(found["median"], translate)),

@@ -7,7 +7,7 @@ findings cost no more than a few.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from typing import TypedDict
 from zoneinfo import ZoneInfo
 
 from django.db.models import Count, F, Max, OuterRef, Subquery, Sum
@@ -262,7 +262,29 @@ def read_period(query: Mapping[str, str]) -> Period:
     return Period.read(query, timezone.now().astimezone(zone).date(), zone)
 
 
-def report(period: Period) -> dict[str, Any]:
+class ReportFigures(TypedDict):
+    """The report's figures. Numbers of users are None where no run counted them; ``median`` and ``slowest``: the days
+    until half and nine of ten findings were cured."""
+
+    period: Period
+    has_runs: bool
+    score_before: int | None
+    score_after: int | None
+    users_before: Population | None
+    users_after: Population | None
+    total: Line
+    cured: int
+    median: float | None
+    slowest: float | None
+    severities: list[Line]
+    topics: list[Line]
+    departments: list[GroupLine]
+    sources: list[GroupLine]
+    frameworks: list[tuple[str, list[Line]]]
+    lines: list[CheckLine]
+
+
+def report(period: Period) -> ReportFigures:
     """The report's figures by name, as its page, its CSV and its mail show them."""
     checks = sorted(
         (check for check in Check.objects.all() if check.slug in CATALOGUE),

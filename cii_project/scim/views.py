@@ -5,7 +5,7 @@ alike, before its body is read.
 """
 
 import logging
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.urls import path
@@ -70,7 +70,7 @@ class ScimView(View):
     connection: SourceConnection
     base: str
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def dispatch(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
         source, rest = str(kwargs["source"]), str(kwargs.get("rest", ""))
         found = connection_of_token(source, bearer_token(request.headers.get("Authorization", "")))
         if found is None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, TextIO, cast
 
-from liquid import BoundTemplate, Environment, RenderContext, StrictUndefined, Undefined
+from liquid import BoundTemplate, Environment, RenderContext, StrictUndefined, Token, Undefined
 from liquid.ast import Node
 from liquid.builtin.expressions import LoopExpression
 from liquid.builtin.expressions.primitive import RangeLiteral
@@ -26,6 +26,8 @@ from liquid.builtin.output import Output, OutputNode
 from liquid.builtin.tags.capture_tag import CaptureNode, CaptureTag
 from liquid.builtin.tags.cycle_tag import CycleNode, CycleTag
 from liquid.builtin.tags.echo_tag import EchoNode, EchoTag
+from liquid.builtin.tags.for_tag import ForLoop
+from liquid.builtin.tags.tablerow_tag import TableRow
 from liquid.exceptions import LiquidError, LiquidSyntaxError
 from liquid.expression import Expression
 from liquid.stringify import to_liquid_string
@@ -152,12 +154,12 @@ class _Context(RenderContext):
 
     turns = 0
 
-    def get(self, path: list[object], *, token: Any, default: object = UNDEFINED) -> object:
+    def get(self, path: list[object], *, token: Token | None, default: object = UNDEFINED) -> object:
         _check_time()
         return super().get(path, token=token, default=default)
 
     @contextmanager
-    def loop(self, namespace: Mapping[str, object], forloop: Any) -> Iterator[RenderContext]:
+    def loop(self, namespace: Mapping[str, object], forloop: ForLoop | TableRow) -> Iterator[RenderContext]:
         forloop.it = self._counted(forloop.it)
         with super().loop(namespace, forloop) as context:
             yield context

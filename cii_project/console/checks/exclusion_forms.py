@@ -1,12 +1,12 @@
 """The form of an exclusion: a reason, and a period whose last day counts in the member's own time zone."""
 
-from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.http import QueryDict
 
 from checks.models import Exclusion
 from cii_project.console.core.form_parts import apply_unfold_look, form_helper, shown_when
@@ -40,7 +40,7 @@ class ExclusionForm(VersionedForm):
 
     def __init__(
         self,
-        data: Mapping[str, Any] | None = None,
+        data: QueryDict | None = None,
         *,
         zone: ZoneInfo,
         exclusion: Exclusion | None = None,
@@ -61,7 +61,7 @@ class ExclusionForm(VersionedForm):
         return day
 
     def clean(self) -> dict[str, Any]:
-        given: dict[str, Any] = super().clean() or self.cleaned_data
+        given = super().clean()
         period = given.get("period") or FOREVER
         if period == DATE and not given.get("until") and "until" not in self.errors:
             self.add_error("until", "Choose the last day of the exclusion.")
@@ -81,7 +81,7 @@ class ExclusionForm(VersionedForm):
         return f"to the end of {shown_day(day)}" if day else "permanently"
 
 
-def initial_values(exclusion: Exclusion | None, zone: ZoneInfo) -> dict[str, Any]:
+def initial_values(exclusion: Exclusion | None, zone: ZoneInfo) -> dict[str, object]:
     """30 days for a new exclusion: it ends automatically."""
     if exclusion is None:
         return {"period": "30"}

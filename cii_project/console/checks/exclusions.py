@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from crispy_forms.layout import Div
@@ -219,7 +218,7 @@ class ExcludeSeveral(CheckView):
         form = SeveralUsersForm(request.POST, zone=viewer_zone(request))
         if not form.is_valid():
             return self._dialog(check, form)
-        given: dict[str, Any] = form.cleaned_data
+        given = form.cleaned_data
         users: list[User] = given["users"]
         try:
             exclude_users([(check, user) for user in users], given["reason"], form.ends_at, by=request.user)

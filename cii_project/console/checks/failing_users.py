@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db.models import Model, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.functional import cached_property
 
-from checks.models import Check, Exclusion, Finding, Run
+from checks.models import Check, Exclusion, Finding, Run, User
 from checks.services import SearchResult, login_details, search_users, without_index
 from cii_project.console.core.csv_export import time_cell
 from cii_project.console.core.failure_reasons import failure_reasons
@@ -46,7 +45,7 @@ class ExplainedFinding:
     exclusion: Exclusion | None = None
 
     @property
-    def user(self) -> Any:
+    def user(self) -> User:
         return self.finding.user
 
 
@@ -181,7 +180,7 @@ class FailingList(ListView):
             )
         return parts, columns
 
-    def rows(self, found: Sequence[Any]) -> Sequence[ExplainedFinding]:
+    def rows(self, found: Sequence[Finding]) -> Sequence[ExplainedFinding]:
         return explain_findings(self.shown_check(), found)
 
     def exported_thing(self) -> Check:

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
@@ -267,9 +266,9 @@ class MessageTest(ConsoleView):
         slot = MessageSlot.read(check, request, [integration.kind])
         text = request.POST.get("text", "").replace("\r\n", "\n")
         customised = text != slot.default
-        context: dict[str, Any] = {"integration": integration, "error": None, "delivery": None}
+        context: dict[str, object] = {"integration": integration, "error": None, "delivery": None}
         try:
-            context["delivery"] = send_test_message(
+            delivery = send_test_message(
                 check,
                 integration,
                 audience=slot.audience,
@@ -279,7 +278,7 @@ class MessageTest(ConsoleView):
         except MessageError as error:
             context["error"] = error
         else:
-            context["attempt"] = context["delivery"].log.order_by("-number").first()
+            context |= {"delivery": delivery, "attempt": delivery.log.order_by("-number").first()}
         return self.fragment("console/messages/tested.html", context)
 
 

@@ -2,14 +2,13 @@
 
 import copy
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from crispy_forms.layout import Fieldset
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.urls import path, reverse
 
 from checks.models import Check, CheckResult, Severity
@@ -43,10 +42,10 @@ class LinesField(forms.CharField):
         super().__init__(required=False, max_length=20_000, **options)
         self.widget.attrs.update({"rows": 3, "spellcheck": "false"})
 
-    def prepare_value(self, value: Any) -> Any:
+    def prepare_value(self, value: object) -> object:
         return "\n".join(value) if isinstance(value, list) else value
 
-    def clean(self, value: Any) -> list[str]:
+    def clean(self, value: object) -> list[str]:
         lines = re.split(r"[\n,]", super().clean(value))
         return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
 
@@ -64,7 +63,7 @@ class CheckForm(VersionedForm):
         label="Ignored logins", help_text="One a line: logins or e-mail addresses that are never evaluated."
     )
 
-    def __init__(self, check: Check, data: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, check: Check, data: QueryDict | None = None) -> None:
         self.catalogue = CATALOGUE[check.slug]
         stored = {f"{SETTING_PREFIX}{name}": value for name, value in effective_settings(check).items()}
         initial = {name: getattr(check, name) for name in ("severity", "tags", *SCOPE_FIELDS)}
@@ -177,14 +176,15 @@ class WouldFail(CheckView):
     def post(self, request: HttpRequest, slug: str) -> HttpResponse:
         check = self.check(slug)
         form = CheckForm(check, request.POST)
-        context: dict[str, Any] = {"error": "", "count": None}
+        context: dict[str, object] = {"error": "", "count": None}
+        count = 0
         if form.is_valid():
             try:
-                context["count"] = would_fail(check, settings=form.settings(), **form.scope())
+                count = would_fail(check, settings=form.settings(), **form.scope())
             except ValidationError as error:
                 form.add_service_errors(error)
         if form.is_valid():
-            context["difference"] = context["count"] - _failing(last_result(check))
+            context |= {"count": count, "difference": count - _failing(last_result(check))}
         else:
             name, problems = next(iter(form.errors.items()))
             field = f"{form[name].label}: " if name in form.fields else ""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from django.db.models import Count, Exists, OuterRef, Q
 from django.http import Http404, HttpRequest, HttpResponse
@@ -152,6 +152,18 @@ class TargetToggle(ConsoleView):
         )
 
 
+class SendNowContext(TypedDict):
+    """The context of the dialog. ``count``: the users who fail now and pass the target's filter."""
+
+    check: Check
+    check_title: str
+    integration: Integration
+    audience: str
+    audience_label: str
+    only: str
+    count: int
+
+
 class SendCurrent(ConsoleView):
     """All who fail now, to one target: the dialog with the count, then the sending."""
 
@@ -177,7 +189,7 @@ class SendCurrent(ConsoleView):
         return self.toast(text, close_dialog=True)
 
     @staticmethod
-    def _context(slug: str, integration_id: int, audience: str) -> dict[str, Any]:
+    def _context(slug: str, integration_id: int, audience: str) -> SendNowContext:
         check = get_object_or_404(Check, slug=slug)
         integration = get_object_or_404(Integration, id=integration_id)
         if audience not in audiences_of(integration.kind):

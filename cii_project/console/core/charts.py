@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Literal
+from typing import Literal
 
 from cii_project.console.core.viewer_zone import shown_day
 
@@ -130,7 +130,7 @@ class Chart:
             }
         )
 
-    def _line(self, place: int, one: Series) -> dict[str, Any]:
+    def _line(self, place: int, one: Series) -> dict[str, object]:
         dash, mark = LINES[place % len(LINES)]
         return {
             "label": one.label,
@@ -146,7 +146,7 @@ class Chart:
             "tension": 0.25,
         }
 
-    def _bar(self, place: int, one: Series) -> dict[str, Any]:
+    def _bar(self, place: int, one: Series) -> dict[str, object]:
         return {
             "label": one.label,
             "data": list(one.values),

@@ -1,16 +1,15 @@
 """Why a user fails a check, as pages say it: the contract's details as labels and texts."""
 
 import json
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from cii_project.console.core.viewer_zone import shown_day, shown_time
+from integrations.services import JsonMapping
 
 _ACRONYMS = frozenset({"mfa", "hr", "id", "ip"})
 
 
-def failure_reasons(item: Mapping[str, Any]) -> list[tuple[str, str]]:
+def failure_reasons(item: JsonMapping) -> list[tuple[str, str]]:
     """The contract's details of one user as label and text for a person."""
     return [
         (detail_label(detail["key"]), detail_text(json.loads(detail["value"])))
@@ -26,7 +25,7 @@ def detail_label(key: str) -> str:
     return " ".join([first if first.isupper() else first.capitalize(), *rest])
 
 
-def detail_text(value: Any) -> str:
+def detail_text(value: object) -> str:
     """A value of a detail in words: times to the minute, lists with commas, none as “none”."""
     if value is None or value == [] or value == "":
         return "none"

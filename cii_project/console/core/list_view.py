@@ -344,7 +344,7 @@ class ListView(ConsoleView):
             for one in of_page.select_related("member").order_by("name", "pk")
         ]
 
-    def _digest(self, rows: Sequence[Any], listing: Listing) -> str:
+    def _digest(self, rows: Sequence[object], listing: Listing) -> str:
         cells = [[str(column.value(row)) for column in self.columns] for row in rows]
         return hashlib.sha256(repr((listing.total, sorted(listing.shown), cells)).encode()).hexdigest()[:16]
 

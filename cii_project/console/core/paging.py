@@ -101,7 +101,7 @@ def _beyond(names: Sequence[str], values: Sequence[object], *, less: bool) -> Q:
     return Q(**{f"{names[0]}__{operator}e": values[0]}) & alternatives
 
 
-def _field(queryset: QuerySet[Model], path: str) -> "Field[Any, Any]":
+def _field(queryset: QuerySet[Model], path: str) -> "Field[object, object]":
     if path in queryset.query.annotations:
         return TextField()
     field: Any = None
@@ -120,13 +120,17 @@ def _value(row: object, path: str) -> object:
     return row
 
 
-def _encode(backwards: bool, row: Model, names: Sequence[str], fields: Sequence[Any]) -> str:
+def _encode(
+    backwards: bool, row: Model, names: Sequence[str], fields: Sequence["Field[object, object]"]
+) -> str:
     values = [field.get_prep_value(_value(row, name)) for name, field in zip(names, fields, strict=True)]
     text = json.dumps([backwards, *(str(value) for value in values)], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _decode(cursor: str | None, fields: Sequence[Any]) -> tuple[bool, list[Any]] | None:
+def _decode(
+    cursor: str | None, fields: Sequence["Field[object, object]"]
+) -> tuple[bool, list[object]] | None:
     if not cursor:
         return None
     try:

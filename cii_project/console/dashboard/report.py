@@ -13,7 +13,7 @@ from cii_project.console.core.console_view import ConsoleView, Role
 from cii_project.console.core.csv_export import csv_response
 from cii_project.console.core.form_parts import apply_unfold_look, form_helper
 from cii_project.console.core.form_versions import FIELD as VERSION, VersionedForm
-from cii_project.reporting.report import PERIODS, GroupLine, Line, read_period, report
+from cii_project.reporting.report import PERIODS, GroupLine, Line, ReportFigures, read_period, report
 from notifications.models import Configuration, ReportPeriod
 from notifications.services import report_addresses, update_configuration
 
@@ -117,7 +117,7 @@ class ReportMail(ConsoleView):
         return self.fragment(self.template, {"form": form, "configuration": Configuration.load()})
 
 
-def csv_rows(found: dict[str, Any]) -> Iterator[Sequence[object]]:
+def csv_rows(found: ReportFigures) -> Iterator[Sequence[object]]:
     """Every table of the report, one below the other; ``part`` names the table. Findings have no users, groups no
     opened ones: these cells are empty."""
     yield CSV_HEADER

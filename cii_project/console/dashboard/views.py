@@ -1,7 +1,7 @@
 """The dashboard: posture, failing users over time, deliveries and notices; on an empty installation the first steps."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TypedDict
 
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
@@ -124,9 +124,18 @@ def _not_evaluated(checks: dict[int, Check]) -> list[tuple[Check, str, UnknownUs
     )
 
 
-def _deliveries(now: datetime) -> dict[str, Any]:
-    """Numbers of deliveries of the last day by state, and of all that wait or are dead letters, of any
-    age."""
+class _DeliveryNumbers(TypedDict):
+    """Deliveries of the last day by state, and all dead letters of any age, counted up to ``MOST_COUNTED``."""
+
+    delivered: int
+    waiting: int
+    held: int
+    dead: int
+    all_dead: int
+    all_dead_text: str
+
+
+def _deliveries(now: datetime) -> _DeliveryNumbers:
     real = ~Q(event__origin__in=Event.TESTS)
     day = dict(
         Delivery.objects.filter(real, created_at__gte=now - timedelta(days=1))

@@ -1,9 +1,9 @@
 """Held messages: direct messages to too many people, which a member releases or drops."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from django.db.models import Count, Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -238,7 +238,7 @@ class ReleaseHold(ConsoleView):
     role = write_role = Role.OPERATOR
     section = SECTION
     template = "console/holds/release.html"
-    decide: ClassVar[Any] = staticmethod(release_hold)
+    decide: ClassVar[Callable[..., int]] = staticmethod(release_hold)
     done_text = "{count} released and will be sent now."
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -290,7 +290,7 @@ class _Group(NamedTuple):
 def _groups(hold: Hold) -> list[_Group]:
     """The largest first. One query."""
     keys = ("integration", "integration__name", "audience", "event__check_ref", "event__check_ref__slug")
-    groups: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
+    groups: dict[tuple[object, ...], Counter[str]] = defaultdict(Counter)
     for *key, state, number in (
         hold.deliveries.order_by(*keys).values_list(*keys, "state").annotate(number=Count("id"))
     ):

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 from urllib.parse import urlsplit
 
 from django.db.models import Count, Model, Prefetch, Q, QuerySet
@@ -63,7 +62,7 @@ def _all() -> QuerySet[Integration]:
     return Integration.objects.prefetch_related(_SUBSCRIPTIONS)
 
 
-def _row(integration: Integration) -> dict[str, Any]:
+def _row(integration: Integration) -> dict[str, object]:
     checks = {s.check_ref_id: s.check_ref for s in integration.subscriptions.all()}
     return {
         "integration": integration,
@@ -148,7 +147,7 @@ class IntegrationsPage(ListView, IntegrationView):
     def related(self, found: QuerySet[Model]) -> QuerySet[Model]:
         return found.prefetch_related(_SUBSCRIPTIONS)
 
-    def rows(self, found: Sequence[Integration]) -> Sequence[dict[str, Any]]:
+    def rows(self, found: Sequence[Integration]) -> Sequence[dict[str, object]]:
         return [_row(integration) for integration in found]
 
     def more_context(self, listing: Listing) -> Mapping[str, object]:

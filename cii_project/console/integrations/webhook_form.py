@@ -6,7 +6,6 @@ All rules are in the kind (``integrations/targets/webhook/kind.py``).
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from crispy_forms.layout import HTML, Fieldset
 from django.http import QueryDict
@@ -16,7 +15,7 @@ from cii_project.console.core.form_parts import field_pair, shown_when
 from cii_project.console.integrations.target_forms import KEEP, KEEP_URL, IntegrationForm
 from integrations import services
 from integrations.models import Integration
-from integrations.services import Document
+from integrations.services import Document, JsonMapping
 
 PARAMETER_PLACES = (("header", "Header"), ("query", "Query string"), ("body", "Body"))
 CLIENT_AUTHENTICATION = (("body", "in the form body"), ("basic", "by HTTP Basic"))
@@ -237,7 +236,7 @@ class WebhookForm(IntegrationForm):
         preset: str = "webhook",
     ) -> None:
         found = services.preset_of(preset)
-        stored: Mapping[str, Any] = integration.settings if integration else found.document if found else {}
+        stored: JsonMapping = integration.settings if integration else found.document if found else {}
         of_call = stored.get("parameters", {})
         of_token = stored.get("authorization", {}).get("parameters", {})
         token_path = "authorization.parameters"  # noqa: S105  a path in the document
@@ -268,7 +267,7 @@ class WebhookForm(IntegrationForm):
                 if path == f"parameters.{row.where}.{row.name}":
                     row.hint = words
 
-    def _mark_stored(self, stored: Mapping[str, Any], integration: Integration) -> None:
+    def _mark_stored(self, stored: JsonMapping, integration: Integration) -> None:
         """Show next to each secret, and each secret URL, what is stored and whether it can be used."""
         lost = services.has_lost_secrets(integration)
         names = [KEPT_BY_TYPE.get(stored.get("authorization", {}).get("type", ""), "")]
@@ -378,7 +377,7 @@ class WebhookForm(IntegrationForm):
         )
 
 
-def _initial(stored: Mapping[str, Any]) -> dict[str, Any]:
+def _initial(stored: JsonMapping) -> dict[str, object]:
     auth, times, tls, body = (stored.get(part, {}) for part in ("authorization", "timeouts", "tls", "body"))
     return {
         "url": stored.get("url"),

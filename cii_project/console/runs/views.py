@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -38,7 +37,7 @@ class RunRow:
     """A run of the list. ``sums``: over its checks, see :func:`run_totals`; ``made``: its deliveries."""
 
     run: Run
-    sums: Mapping[str, Any]
+    sums: Mapping[str, object]
     made: int
     took: str
 
@@ -225,20 +224,25 @@ def existing_slugs(wanted: list[str]) -> list[str]:
     return list(Check.objects.filter(slug__in=wanted).values_list("slug", flat=True)) if wanted else []
 
 
-def planned_messages(slugs: list[str]) -> list[dict[str, Any]]:
-    """The checks of a run with what it would send: per check its title, severity and subscriptions. Two
-    queries."""
+@dataclass(frozen=True, slots=True)
+class PlannedMessages:
+    """What a run of one check would send."""
+
+    check: Check
+    title: str
+    subscriptions: list[Subscription]
+
+
+def planned_messages(slugs: list[str]) -> list[PlannedMessages]:
+    """The checks of a run with what each would send. Two queries."""
     checks = Check.objects.filter(slug__in=slugs) if slugs else Check.objects.filter(enabled=True)
     by_check: dict[int, list[Subscription]] = {}
     for one in Subscription.objects.select_related("integration").order_by("integration__name", "audience"):
         by_check.setdefault(one.check_ref_id, []).append(one)
-    lines = [
-        {"check": check, "title": check_title(check.slug), "subscriptions": by_check.get(check.id, [])}
-        for check in checks
-    ]
+    lines = [PlannedMessages(check, check_title(check.slug), by_check.get(check.id, [])) for check in checks]
     return sorted(
         lines,
-        key=lambda line: (not line["subscriptions"], severity_rank(line["check"].severity), line["title"]),
+        key=lambda line: (not line.subscriptions, severity_rank(line.check.severity), line.title),
     )
 
 

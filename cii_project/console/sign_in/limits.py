@@ -10,8 +10,8 @@ of the server makes another superuser (``manage.py createsuperuser``), whose nam
 """
 
 import secrets
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 from axes.handlers.database import AxesDatabaseHandler
 from axes.models import AccessAttempt
@@ -34,14 +34,14 @@ class FailureCounter(AxesDatabaseHandler):
     """Leaves out failures of the future: after the clock is set back they would refuse sign-in until it catches up."""
 
     def get_user_attempts(
-        self, request: HttpRequest, credentials: dict[str, Any] | None = None
+        self, request: HttpRequest, credentials: Mapping[str, object] | None = None
     ) -> list[QuerySet[AccessAttempt]]:
         latest = timezone.now() + CLOCK_SLACK
         found = super().get_user_attempts(request, credentials)
         return [attempts.filter(attempt_time__lte=latest) for attempts in found]
 
 
-def account_key(request: HttpRequest, credentials: dict[str, Any] | None) -> str:
+def account_key(request: HttpRequest, credentials: Mapping[str, object] | None) -> str:
     """The key by which failures are counted: the account's name, with the browser if it has signed in to the
     account before."""
     name = str((credentials or request.POST).get("username") or "")
@@ -49,7 +49,7 @@ def account_key(request: HttpRequest, credentials: dict[str, Any] | None) -> str
     return f"{name} in browser {browser}" if browser else name
 
 
-def counted_by(request: HttpRequest, credentials: dict[str, Any] | None) -> list[str]:
+def counted_by(request: HttpRequest, credentials: Mapping[str, object] | None) -> list[str]:
     """A known browser is counted separately from others at its address."""
     name = str((credentials or request.POST).get("username") or "")
     return ["username"] if _browser_of(request, name) else ["username", "ip_address"]
@@ -63,12 +63,12 @@ def delay(request: HttpRequest | None = None) -> timedelta:
     return timedelta(seconds=settings.SIGN_IN_DELAY)
 
 
-def failure_limit(request: HttpRequest | None = None, credentials: dict[str, Any] | None = None) -> int:
+def failure_limit(request: HttpRequest | None = None, credentials: Mapping[str, object] | None = None) -> int:
     return int(settings.SIGN_IN_FAILURES)
 
 
 def locked_out(
-    request: HttpRequest, response: HttpResponse, credentials: dict[str, Any] | None
+    request: HttpRequest, response: HttpResponse, credentials: Mapping[str, object] | None
 ) -> HttpResponse:
     """The sign-in page, whose form says how long to wait, as 429."""
     response.status_code = 429

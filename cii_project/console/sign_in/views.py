@@ -1,12 +1,14 @@
 """The sign-in form, and what is logged and recorded of every sign-in, failure, lock-out and sign-out."""
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 # Imported before the receivers below are connected: axes counts a failure first.
 import axes.signals  # noqa: F401
 from django.conf import settings
 from django.contrib.auth.forms import AuthenticationForm as DjangoForm
+from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.core.exceptions import ValidationError
 from django.dispatch import receiver
@@ -30,7 +32,7 @@ class SignInForm(AuthenticationForm):
         "no_role": f"Your account has no role yet. Ask an administrator to give you the role {ROLE_NAMES}.",
     }
 
-    def confirm_login_allowed(self, user: Any) -> None:
+    def confirm_login_allowed(self, user: User) -> None:
         # Not AdminAuthenticationForm's: it asks for staff status, which does not count here.
         DjangoForm.confirm_login_allowed(self, user)
         if role_of(user) > Role.NONE:
@@ -53,7 +55,7 @@ def _record_visit(request: HttpRequest, action: Action, name: str, text: str) ->
 
 
 @receiver(user_logged_in)
-def signed_in(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> None:
+def signed_in(sender: object, request: HttpRequest, user: User, **kwargs: object) -> None:
     address = client_address(request)
     forget_failures(request, user.get_username())
     log.info("sign-in: account %r from %s", user.get_username(), address)
@@ -62,7 +64,7 @@ def signed_in(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> No
 
 
 @receiver(user_logged_out)
-def signed_out(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> None:
+def signed_out(sender: object, request: HttpRequest, user: User | None, **kwargs: object) -> None:
     if user is None:  # the session had ended before
         return
     address = client_address(request)
@@ -72,7 +74,9 @@ def signed_out(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> N
 
 
 @receiver(user_login_failed)
-def sign_in_failed(sender: Any, credentials: dict[str, Any], request: Any = None, **kwargs: Any) -> None:
+def sign_in_failed(
+    sender: object, credentials: Mapping[str, object], request: Any = None, **kwargs: object
+) -> None:
     if request is None:
         return
     name = str(credentials.get("username") or "")

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -396,7 +395,7 @@ class SyncsPage(ListView):
     def related(self, found: QuerySet[Model]) -> QuerySet[Model]:
         return found.select_related("connection").prefetch_related("passes")
 
-    def rows(self, found: Sequence[Any]) -> Sequence[SyncRow]:
+    def rows(self, found: Sequence[Sync]) -> Sequence[SyncRow]:
         return [
             SyncRow(sync, self._names[sync.connection.source_slug], sync_variant(sync.state), counts_of(sync))
             for sync in found

@@ -17,6 +17,7 @@ from cii_project.console.core.form_parts import apply_unfold_look, field_pair, f
 from cii_project.console.core.form_versions import VersionedForm
 from cii_project.imports.readings import FilePreview
 from cii_project.web.bodies import MAX_FILE_BYTES
+from integrations.services import JsonMapping
 
 NEW = "new"
 FORMATS = "CSV, JSON Lines or JSON in UTF-8, up to 64 MiB."
@@ -39,7 +40,7 @@ class FileForm(forms.Form):
         apply_unfold_look(self)
         self.helper: FormHelper = form_helper("file")
 
-    def clean_file(self) -> Any:
+    def clean_file(self) -> object:
         given = self.cleaned_data["file"]
         if given.size > MAX_FILE_BYTES:
             raise ValidationError(
@@ -116,7 +117,7 @@ class ColumnsForm(forms.Form):
 
     def __init__(
         self,
-        data: Any = None,
+        data: QueryDict | None = None,
         *,
         preview: FilePreview,
         columns: Mapping[str, str],
@@ -185,7 +186,9 @@ class WordsForm(forms.Form):
     """The form for the meanings of unknown words. ``words``: {field, word, count}, as an import reports
     them."""
 
-    def __init__(self, data: Any = None, *, words: Sequence[Mapping[str, Any]], may_change: bool) -> None:
+    def __init__(
+        self, data: QueryDict | None = None, *, words: Sequence[JsonMapping], may_change: bool
+    ) -> None:
         super().__init__(data)
         self.words = [word for word in words if choices_of(word["field"]) and word["word"] != "…"]
         self.others = [word for word in words if word not in self.words and word["word"] != "…"]

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -157,7 +156,7 @@ def _rejected_rows(done: Import) -> Iterator[Sequence[object]]:
     yield ["line", "problems", *columns, OTHER_COLUMNS]
     for row in rows.iterator(chunk_size=CHUNK):
         record_ = row.record if isinstance(row.record, dict) else {}
-        others: Any = {name: value for name, value in record_.items() if name not in columns}
+        others = {name: value for name, value in record_.items() if name not in columns}
         if not isinstance(row.record, dict):
             others = row.record
         yield [
@@ -168,7 +167,7 @@ def _rejected_rows(done: Import) -> Iterator[Sequence[object]]:
         ]
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

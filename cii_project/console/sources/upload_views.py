@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import path
 from django.utils import timezone
@@ -29,7 +28,7 @@ from cii_project.imports.upload_tasks import (
     request_import,
 )
 from cii_project.imports.uploads import BUSY, fail_if_abandoned, has_content
-from integrations.services import SourceError
+from integrations.services import JsonMapping, SourceError
 
 REQUEST_AGAIN = timedelta(minutes=1)
 STEPS = ("File", "Columns", "Words", "Dry run", "Import")
@@ -54,7 +53,7 @@ class UploadView(ConsoleView):
     def home(self, upload: Upload, step: str = "") -> HttpResponse:
         return redirect(page_url("upload", upload.pk) + (f"?step={step}" if step else ""))
 
-    def step(self, upload: Upload, step: int, template: str, context: dict[str, Any]) -> HttpResponse:
+    def step(self, upload: Upload, step: int, template: str, context: Mapping[str, object]) -> HttpResponse:
         return self.page(
             {
                 "title": upload.file_name,
@@ -68,7 +67,7 @@ class UploadView(ConsoleView):
             template=f"console/sources/{template}.html",
         )
 
-    def columns_form(self, upload: Upload, data: Any = None) -> ColumnsForm:
+    def columns_form(self, upload: Upload, data: QueryDict | None = None) -> ColumnsForm:
         preview = preview_file(upload)
         return ColumnsForm(
             data,
@@ -97,7 +96,7 @@ class UploadView(ConsoleView):
     def unreadable(self, upload: Upload, error: SourceError) -> HttpResponse:
         return self.step(upload, 2, "unreadable", {"error": capfirst(str(error))})
 
-    def words_form(self, upload: Upload, data: Any = None) -> WordsForm:
+    def words_form(self, upload: Upload, data: QueryDict | None = None) -> WordsForm:
         words = (upload.preview or {}).get("unknown_words", [])
         return WordsForm(data, words=words, may_change=self.may_map)
 
@@ -119,7 +118,7 @@ class UploadView(ConsoleView):
         return self.step(upload, 4, "check", context)
 
 
-def import_form(preview: Mapping[str, Any], data: Any = None) -> ImportForm:
+def import_form(preview: JsonMapping, data: QueryDict | None = None) -> ImportForm:
     return ImportForm(data, must_force=preview["must_force"], has_unread=bool(preview["unread_fields"]))
 
 
@@ -154,7 +153,7 @@ def _waited(upload: Upload) -> timedelta:
     return timezone.now() - (upload.heartbeat_at or upload.created_at)
 
 
-def _progress(upload: Upload) -> dict[str, Any]:
+def _progress(upload: Upload) -> dict[str, object]:
     """The context of the progress fragment."""
     is_check = upload.options.get("task") == CHECK
     total = 0 if is_check else (upload.preview or {}).get("read", 0)

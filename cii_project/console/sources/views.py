@@ -2,11 +2,10 @@
 
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Manager, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import path
@@ -132,7 +131,7 @@ class Sources(SourceView):
         return answer or self.answer(form)
 
 
-def waiting_uploads(uploads: Any) -> list[Upload]:
+def waiting_uploads(uploads: Manager[Upload] | QuerySet[Upload]) -> list[Upload]:
     """The uploads that are not imported yet, newest first."""
     waiting = list(uploads.exclude(state=Upload.State.DONE).select_related("source", "created_by")[:RECENT])
     for upload in waiting:
@@ -200,7 +199,7 @@ class OneSourcePage(SourceView):
             else "",
         )
 
-    def push_context(self, connection: SourceConnection) -> dict[str, Any]:
+    def push_context(self, connection: SourceConnection) -> dict[str, object]:
         """What the page of a source that pushes shows beside."""
         slug = connection.source_slug
         sealed = self.request.session.get(SHOWN_ONCE, {}).get(slug)
@@ -222,7 +221,7 @@ class OneSourcePage(SourceView):
         }
 
 
-def connected_context(connection: SourceConnection) -> dict[str, Any]:
+def connected_context(connection: SourceConnection) -> dict[str, object]:
     """The context of a source's page about its connection."""
     now = timezone.now()
     syncs = list(connection.syncs.prefetch_related("passes")[:RECENT])

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import Any
 
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -28,6 +27,7 @@ from cii_project.console.core.list_view import Listing, ListView
 from cii_project.console.core.titles import check_title
 from cii_project.console.core.unstorable_values import parse_id
 from cii_project.console.users.account_tables import FieldComparison, compare_accounts
+from integrations.services import JsonObject
 
 # The fields of a record that waits, as the page names them.
 RECORD_LABELS = (
@@ -153,7 +153,7 @@ def _doubts(suggestions: Sequence[JoinSuggestion]) -> list[Doubt]:
 def _doubt(suggestion: JoinSuggestion, of_user: Sequence[Account], excluded_from: list[str]) -> Doubt:
     account = suggestion.account
     if suggestion.record is not None:
-        record: dict[str, Any] = suggestion.record
+        record: JsonObject = suggestion.record
         lines = [
             FieldComparison(label, [mine, theirs], mine != theirs)
             for name, label in RECORD_LABELS
@@ -170,7 +170,7 @@ def _doubt(suggestion: JoinSuggestion, of_user: Sequence[Account], excluded_from
     )
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     return str(value) if value not in (None, "") else None
 
 

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from cii_project.tools.benchmark.common_steps import utc_now
 from cii_project.tools.benchmark.measuring import Measurement
 from cii_project.tools.benchmark.scratch import Scratch
-from integrations.services import JsonObject
+from integrations.services import Json, JsonObject
 
 ImportResult = dict[str, JsonObject]
 
@@ -84,7 +83,7 @@ def _measure(
     scratch.step(url, "write_file", path=path, users=accounts, seed=seed, now=utc_now())
     found = {}
 
-    def measure(which: str, at: str, step: str, **given: Any) -> None:
+    def measure(which: str, at: str, step: str, **given: Json) -> None:
         found[which] = scratch.step(at, step, **given)
         say(f"{accounts:,} accounts, {form}, {which}: {found[which]['seconds']:.2f} s")
 

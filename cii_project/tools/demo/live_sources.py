@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Callable
 from hashlib import blake2b
-from typing import Any
 
 from django.utils import timezone
 
@@ -20,7 +19,7 @@ from cii_project.tools.scripted_sources.entra import SECRET, ScriptedEntra, entr
 from cii_project.tools.scripted_sources.okta import ScriptedOkta, okta_factor, okta_user
 from cii_project.tools.scripted_sources.server import Provider, ScriptedServer
 from integrations.models import SourceConnection, Sync
-from integrations.services import API_SOURCES, save_connection
+from integrations.services import API_SOURCES, JsonObject, save_connection
 
 # Source → variable of the environment with its port.
 LIVE_SOURCES = {"okta": OKTA_PORT, "entra": ENTRA_PORT}
@@ -127,23 +126,29 @@ def start_server(provider: Provider, port: int) -> ScriptedServer:
     return server
 
 
-def connect(slug: str, name: str, server: ScriptedServer) -> SourceConnection:
-    """The scripted provider as a connected source; an existing source gets the present address."""
-    provider: Any = server.provider
-    document = {
-        "okta": lambda: {
+def _document(server: ScriptedServer) -> JsonObject:
+    """The settings by which the scripted provider is read."""
+    provider = server.provider
+    if isinstance(provider, ScriptedOkta):
+        return {
             "url": server.url,
             "authorization": "api_token",
             "api_token": provider.token,
             "passes": {"groups": True},
-        },
-        "entra": lambda: {
+        }
+    if isinstance(provider, ScriptedEntra):
+        return {
             "tenant": provider.tenant,
             "client_id": provider.client_id,
             "client_secret": SECRET,
             "addresses": {"login": server.url, "graph": server.url},
-        },
-    }[slug]()
+        }
+    raise TypeError(f"No source is read from {type(provider).__name__}. Use ScriptedOkta or ScriptedEntra.")
+
+
+def connect(slug: str, name: str, server: ScriptedServer) -> SourceConnection:
+    """The scripted provider as a connected source; an existing source gets the present address."""
+    document = _document(server)
     if not Source.objects.filter(slug=slug).exists():
         add_source(slug=slug, name=name, kind="identity", provider=API_SOURCES[slug].provider)
     stored = SourceConnection.objects.filter(source_slug=slug).first()
