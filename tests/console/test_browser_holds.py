@@ -43,7 +43,7 @@ def test_held_messages_are_released_in_the_browser_and_reach_the_receiver(chromi
         expect(page.get_by_text("Nothing has been sent.")).to_be_visible()
         expect(page.get_by_role("link", name="See message")).to_have_count(0)
         expect(page.get_by_role("link", name="Message to zz0")).to_be_visible()
-        page.get_by_placeholder("Recipient starts with…").fill("zz1")
+        page.get_by_placeholder("Recipient: name, e-mail, login or employee ID").fill("zz1")
         page.get_by_role("button", name="Apply").click()
         expect(page.locator("tbody tr")).to_have_count(1)
         assert world.received("/basic/people") == []
