@@ -57,7 +57,7 @@ def test_the_gallery_leads_to_a_form_with_a_guide(admin_client):
     assert page("source-new", "okta") in gallery.content.decode()
     form = text(admin_client.get(page("source-new", "okta")))
     assert "Prepare Okta" in form
-    assert "okta.users.read, okta.roles.read and okta.groups.read" in form
+    assert "okta.users.read, okta.roles.read, okta.groups.read and okta.logs.read" in form
 
 
 def test_a_field_for_another_text_than_pem_says_what_to_paste(admin_client):
