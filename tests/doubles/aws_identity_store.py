@@ -9,8 +9,9 @@ import orjson
 
 from cii_project.tools.scripted_sources.server import Answer, Asked
 from tests.doubles.aws_iam import CALLER, signature_problem
+from tests.doubles.aws_permission_sets import STORE, Refused, ScriptedPermissionSets
 
-STORE, REGION = "d-1234567890", "eu-central-1"
+REGION = "eu-central-1"
 # Errors of the signature have other codes in JSON than in XML.
 CODES = {
     b"SignatureDoesNotMatch": "InvalidSignatureException",
@@ -40,27 +41,35 @@ def store_user(number: int, name: str, **values: Any) -> dict[str, Any]:
 
 @dataclass
 class ScriptedIdentityStore:
-    """An identity store. ``groups``: name → ids of users; ``forbidden``: operations that are denied."""
+    """An identity store with its permission sets. ``groups``: name → ids of users; ``forbidden``: operations that are
+    denied."""
 
     users: list[dict[str, Any]] = field(default_factory=list)
     groups: dict[str, list[str]] = field(default_factory=dict)
     forbidden: tuple[str, ...] = ()
     page: int = 100
+    permissions: ScriptedPermissionSets = field(default_factory=ScriptedPermissionSets)
     base: str = ""
 
     def answer(self, asked: Asked) -> Answer:
-        if problem := signature_problem(asked, "identitystore", REGION):
+        target = {name.lower(): value for name, value in asked.headers.items()}.get("x-amz-target", "")
+        family, _, operation = target.partition(".")
+        service = "sso" if family == "SWBExternalService" else "identitystore"
+        if problem := signature_problem(asked, service, REGION):
             code = next(code for word, code in CODES.items() if word in problem.body)
             return store_error(code, "The signature or its key is wrong.")
-        target = {name.lower(): value for name, value in asked.headers.items()}.get("x-amz-target", "")
-        operation = target.removeprefix("AWSIdentityStore.")
         body = json.loads(asked.body)
         if operation in self.forbidden:
-            action = f"identitystore:{operation}"
+            action = f"{service}:{operation}"
             return store_error(
                 "AccessDeniedException",
                 f"User: {CALLER} is not authorized to perform: {action} on resource: *",
             )
+        if service == "sso":
+            try:
+                return _json(self.permissions.result(operation, body))
+            except Refused as refused:
+                return store_error(str(refused), "The request was refused.")
         if body["IdentityStoreId"] != STORE:
             return store_error("ResourceNotFoundException", "The identity store was not found.")
         answers: dict[str, Callable[[dict[str, Any]], Answer]] = {

@@ -15,6 +15,8 @@ KEYS = {
     "secret_access_key": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
 }
 REGION = "us-east-1"
+# The account of every request.
+ACCOUNT = "123456789012"
 
 
 @contextmanager

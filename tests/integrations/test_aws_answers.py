@@ -8,8 +8,8 @@ from requests import Request
 from integrations.auth.signature_v4 import Credentials, CredentialScope, SignatureV4
 from integrations.sources import API_SOURCES
 from integrations.sources.awsiam.kind import record_of_row
-from integrations.sources.awsiam.policies import allows_administration
 from integrations.sources.shared.aws_call import error_code, partition_of, regional_address
+from integrations.sources.shared.aws_policies import allows_administration
 from integrations.sources.shared.xml_answers import xml_value
 from integrations.target_data import InvalidDocument
 from tests.doubles.aws_iam import KEY_ID, ROLE_KEY_ID, ROLE_SECRET, ROLE_TOKEN, SECRET, policy, row

@@ -5,6 +5,8 @@ import pytest
 from checks.services import add_source
 from integrations.models import Sync
 from integrations.services import probe_connection, save_connection
+from integrations.source_data import SourceSettings
+from integrations.sources import API_SOURCES
 from tests.doubles import moto
 from tests.sync.worlds import account, sync
 
@@ -94,6 +96,7 @@ def test_the_users_and_groups_of_an_identity_store(server):
     document = {
         "region": moto.REGION,
         "identity_store_id": "d-1234567890",
+        "passes": {"groups": True, "roles": False},
         "addresses": {"identitystore": server, "sts": server},
     }
     connection, _ = save_connection(slug="center", kind="identitycenter", document={**moto.KEYS, **document})
@@ -103,3 +106,70 @@ def test_the_users_and_groups_of_an_identity_store(server):
     assert account("user119").email == "user119@example.com"
     assert [account(f"user{n:03}").groups for n in (0, 2, 3)] == [["Staff"], ["Staff"], []]
     assert (account("user000").source_key, account("user000").mfa) == (keys[0], None)
+
+
+def test_the_administrators_by_permission_sets(server):
+    permissions, store = moto.call_of(server, "sso"), moto.call_of(server, "identitystore")
+
+    def ask(operation, **body):
+        return permissions.json_target(f"SWBExternalService.{operation}", body, limit="identitystore")[0]
+
+    def fill(operation, **body):
+        return store.json_target(f"AWSIdentityStore.{operation}", body, limit="identitystore")[0]
+
+    instance = ask("ListInstances")["Instances"][0]
+    arn, identity = {"InstanceArn": instance["InstanceArn"]}, {"IdentityStoreId": instance["IdentityStoreId"]}
+    ann, bob, cem = (
+        fill(
+            "CreateUser",
+            UserName=name,
+            DisplayName=name,
+            Name={"GivenName": name, "FamilyName": "X"},
+            **identity,
+        )["UserId"]
+        for name in ("ann", "bob", "cem")
+    )
+    group = fill("CreateGroup", DisplayName="Admins", **identity)["GroupId"]
+    fill("CreateGroupMembership", GroupId=group, MemberId={"UserId": ann}, **identity)
+    document = (
+        '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iam:*", "Resource": "*"}]}'
+    )
+    for name, holder, kind in (("Admin", group, "GROUP"), ("Own", bob, "USER"), ("Reader", cem, "USER")):
+        made = ask("CreatePermissionSet", Name=name, **arn)["PermissionSet"]["PermissionSetArn"]
+        of_set = {"PermissionSetArn": made, **arn}
+        policy = "AdministratorAccess" if name == "Admin" else "ReadOnlyAccess"
+        ask(
+            "AttachManagedPolicyToPermissionSet",
+            ManagedPolicyArn=f"arn:aws:iam::aws:policy/{policy}",
+            **of_set,
+        )
+        if name == "Own":
+            ask("PutInlinePolicyToPermissionSet", InlinePolicy=document, **of_set)
+        target = {"TargetId": moto.ACCOUNT, "TargetType": "AWS_ACCOUNT"}
+        ask("CreateAccountAssignment", PrincipalType=kind, PrincipalId=holder, **target, **of_set)
+        ask("ProvisionPermissionSet", **target, **of_set)
+
+    # moto's ids of identity stores do not have AWS's form, which the form asks for: so nothing is stored here.
+    kind = API_SOURCES["identitycenter"]
+    settings = {
+        "region": moto.REGION,
+        "identity_store_id": instance["IdentityStoreId"],
+        "access_key_id": moto.KEYS["access_key_id"],
+        "passes": {"groups": True, "roles": True},
+        "addresses": {"identitystore": server, "sso": server, "sts": server},
+    }
+    secrets = {"secret_access_key": moto.KEYS["secret_access_key"]}
+    source = SourceSettings(1, "center", "identitycenter", settings, secrets)
+    call = kind.call(source, kind.auth(source, None))
+    states = [str(each.state) for each in kind.probe(source, call, None).permissions]
+    page = kind.fetch(kind.pass_of("roles"), call, None)
+    records = [*page.records]
+    while page.next_cursor:
+        page = kind.fetch(kind.pass_of("roles"), call, page.next_cursor)
+        records += page.records
+
+    assert states == ["granted"] * 3
+    assert {each["source_key"]: each["admin_roles"] for each in records} == {
+        ann: [f"Admin in {moto.ACCOUNT}"],
+        bob: [f"Own in {moto.ACCOUNT}"],
+    }

@@ -31,7 +31,8 @@ from integrations.sources import API_SOURCES
 from integrations.sources.shared.source_call import HeaderAuth
 from tests.doubles import directory, sftp
 from tests.doubles.aws_iam import KEY_ID, SECRET as AWS_SECRET, ScriptedIam, iam_user, result_of, row
-from tests.doubles.aws_identity_store import REGION, STORE, ScriptedIdentityStore, store_user
+from tests.doubles.aws_identity_store import REGION, ScriptedIdentityStore, store_user
+from tests.doubles.aws_permission_sets import STORE, PermissionSet, ScriptedPermissionSets
 from tests.doubles.report import ScriptedReport
 from tests.doubles.s3 import ScriptedS3
 from tests.sync import worlds
@@ -86,8 +87,11 @@ def _http(
     follows_links: bool = True,
 ) -> HttpWorld:
     def listed(server: ScriptedServer) -> list[str]:
+        # AWS names the operation in a header.
         return [
-            f"{sorted(each.query.items())} {each.body!r}" for each in server.asked if each.path == listing
+            f"{sorted(each.query.items())} {each.headers.get('X-Amz-Target')} {each.body!r}"
+            for each in server.asked
+            if each.path == listing
         ]
 
     return HttpWorld(
@@ -231,14 +235,29 @@ WORLDS: dict[str, World] = {
         follows_links=False,
     ),
     "identitycenter": _http(
-        lambda: ScriptedIdentityStore(users=[store_user(n, f"user{n}") for n in range(5)], page=2),
+        lambda: ScriptedIdentityStore(
+            users=[store_user(n, f"user{n}") for n in range(5)],
+            groups={"Admins": [store_user(3, "user3")["UserId"]]},
+            page=2,
+            permissions=ScriptedPermissionSets(
+                [
+                    PermissionSet("Reader", ("ReadOnlyAccess",)),
+                    PermissionSet(
+                        "Admin",
+                        ("AdministratorAccess",),
+                        accounts={"111111111111": [store_user(0, "user0")["UserId"], "g-Admins"]},
+                    ),
+                ],
+                page=1,
+            ),
+        ),
         lambda url: {
             "region": REGION,
             "identity_store_id": STORE,
             "access_key_id": KEY_ID,
             "secret_access_key": AWS_SECRET,
-            "passes": {"groups": False},
-            "addresses": {"identitystore": url, "sts": url},
+            "passes": {"groups": False, "roles": True},
+            "addresses": {"identitystore": url, "sso": url, "sts": url},
         },
         "/",
         lambda url: json_answer({"Users": [], "NextToken": "token-0"}),

@@ -409,9 +409,23 @@ def test_identity_center_is_asked_in_its_region(vendor, region, host):
     )
     kind = API_SOURCES["identitycenter"]
     source = aws("identitycenter", region=region, identity_store_id="d-1234567890")
-    page = kind.fetch(kind.listing, kind.call(source, kind.auth(source, None)), None)
+    call = kind.call(source, kind.auth(source, None))
+    page = kind.fetch(kind.listing, call, None)
     assert (page.records[0]["login"], page.next_cursor) == ("ann", None)
     assert scope_of(vendor.calls[0]) == ("AKIAIOSFODNN7EXAMPLE", region, "identitystore")
+
+    arn = "arn:aws:sso:::instance/ssoins-0123456789abcdef"
+    vendor.post(
+        f"https://{host.replace('identitystore', 'sso')}/",
+        json={"Instances": [{"InstanceArn": arn, "IdentityStoreId": "d-1234567890"}]},
+        match=[
+            matchers.header_matcher({"X-Amz-Target": "SWBExternalService.ListInstances"}),
+            matchers.json_params_matcher({"MaxResults": 100}),
+        ],
+    )
+    page = kind.fetch(kind.pass_of("roles"), call, None)
+    assert (page.records, page.next_cursor) == ((), {"stage": "sets", "instance": arn, "sets": []})
+    assert scope_of(vendor.calls[1]) == ("AKIAIOSFODNN7EXAMPLE", region, "sso")
 
 
 def test_duo_gets_a_signed_request_at_the_host_of_the_customer(vendor):

@@ -22,7 +22,6 @@ from integrations.source_data import (
     SourceFault,
     SourceSettings,
 )
-from integrations.sources.awsiam.policies import admin_arn, admin_policies
 from integrations.sources.shared.api_source import AccessToken, ApiSource, RateLimit, SyncPassKind
 from integrations.sources.shared.attributes import ATTRIBUTES_FIELD, mapped_attributes
 from integrations.sources.shared.aws_call import (
@@ -40,6 +39,7 @@ from integrations.sources.shared.aws_call import (
     partition_named,
     role_token,
 )
+from integrations.sources.shared.aws_policies import admin_arn, admin_policies
 from integrations.sources.shared.cloud_fields import PROXY_CA, pass_field
 from integrations.sources.shared.probing import probe_passes
 from integrations.sources.shared.source_call import text_at

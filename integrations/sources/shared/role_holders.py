@@ -49,13 +49,15 @@ def next_role_holders(
             else:
                 records.append({"source_key": each.holder, "admin_roles": [name]})
         more = {"stage": "assignments", "names": names, "groups": groups, "url": link}
-        return RecordPage(records, more if link else _members_left(groups, None))
-    return _next_members(groups, url, list_members)
+        return RecordPage(records, more if link else members_left(groups, None))
+    return next_members(groups, url, list_members)
 
 
-def _next_members(
+def next_members(
     groups: Mapping[str, list[str]], url: str | None, list_members: Callable[[str, str | None], ListPage]
 ) -> RecordPage:
+    """The next page of members of the first group. ``groups``: {group id: [role names]}, not empty. A group that was
+    deleted meanwhile is skipped."""
     key = next(iter(groups))
     rest = {each: groups[each] for each in groups if each != key}
     try:
@@ -63,10 +65,11 @@ def _next_members(
     except SourceFault as fault:
         if fault.fault is not Fault.GONE:
             raise
-        return RecordPage((), _members_left(rest, None), fault.rates)
+        return RecordPage((), members_left(rest, None), fault.rates)
     records = [{"source_key": each, "admin_roles": groups[key]} for each, _ in page.items]
-    return RecordPage(records, _members_left(groups if page.next_link else rest, page.next_link), page.rates)
+    return RecordPage(records, members_left(groups if page.next_link else rest, page.next_link), page.rates)
 
 
-def _members_left(groups: Mapping[str, list[str]], url: str | None) -> Cursor | None:
+def members_left(groups: Mapping[str, list[str]], url: str | None) -> Cursor | None:
+    """The cursor with which :func:`next_role_holders` continues at the first group; None without a group."""
     return {"stage": "members", "groups": groups, "url": url} if groups else None

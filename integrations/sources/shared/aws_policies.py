@@ -27,7 +27,7 @@ def admin_policies(holder: JsonMapping, inline: str, admin_arns: Iterable[str]) 
     attached = [
         text_at(each, "PolicyName")
         for each in listed(holder, "AttachedManagedPolicies")
-        if text_at(each, "PolicyArn") in own or _is_admin_of_aws(text_at(each, "PolicyArn"))
+        if text_at(each, "PolicyArn") in own or is_admin_policy_of_aws(text_at(each, "PolicyArn"))
     ]
     return attached + [
         text_at(each, "PolicyName")
@@ -54,7 +54,8 @@ def allows_administration(document: Json) -> bool:
     return any(_is_decisive(each) for each in statements if isinstance(each, Mapping))
 
 
-def _is_admin_of_aws(arn: str) -> bool:
+def is_admin_policy_of_aws(arn: str) -> bool:
+    """Whether the ARN is that of one of AWS's own policies that make an administrator."""
     return AWS_OWNED in arn and arn.rpartition("/")[2] in ADMIN_POLICIES
 
 
