@@ -25,10 +25,13 @@ from cii_project.tools.scripted_sources.okta import ScriptedOkta, okta_user
 from cii_project.tools.scripted_sources.salesforce import ScriptedSalesforce, salesforce_user
 from cii_project.tools.scripted_sources.server import Answer, Asked, ScriptedServer, json_answer
 from integrations.models import Sync
+from integrations.nested_values import put_value, value_at
 from integrations.services import save_connection, source_settings
 from integrations.source_data import Fault, SourceFault, SourceSettings
 from integrations.sources import API_SOURCES
 from integrations.sources.shared.source_call import HeaderAuth
+from integrations.target_data import InvalidDocument
+from integrations.targets.shared.documents import OTHER_ADDRESS
 from tests.doubles import directory, sftp
 from tests.doubles.aws_iam import KEY_ID, SECRET as AWS_SECRET, ScriptedIam, iam_user, result_of, row
 from tests.doubles.aws_identity_store import REGION, ScriptedIdentityStore, store_user
@@ -355,6 +358,34 @@ def test_a_kind_declares_what_pages_and_imports_need(kind):
             assert slugs.index(each.slug) < slugs.index(named.slug)
             assert each.optional
             assert not each.groups
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_stored_secret_goes_to_no_address_that_it_was_not_stored_for(kind):
+    source = API_SOURCES[kind]
+    with WORLDS[kind].serve() as server:
+        document = WORLDS[kind].document(server)
+        stored = source.clean(document)
+        hidden = [path for path in source.secret_paths if value_at(stored.secrets, path)]
+        without = json.loads(json.dumps(document))
+        for path in hidden:
+            prefix, _, key = path.rpartition(".")
+            (value_at(without, prefix) if prefix else without).pop(key)
+        addresses = [
+            each.path
+            for each in source.form_fields
+            if each.widget in ("url", "host") and (each.when is None or value_at(stored.settings, each.path))
+        ]
+    assert hidden
+    assert source.clean(without, stored).secrets == stored.secrets
+    for path in addresses:
+        elsewhere = json.loads(json.dumps(without))
+        put_value(elsewhere, path, "https://elsewhere.example.com")
+        with pytest.raises(InvalidDocument) as raised:
+            source.clean(elsewhere, stored)
+        assert {each: raised.value.errors.get(each) for each in hidden} == dict.fromkeys(
+            hidden, OTHER_ADDRESS
+        )
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -155,7 +155,7 @@ class DocumentReader:
 
     def same_address(self, key: str, before: object, default: str | None = None) -> None:
         """Keep stored secrets only if the address under ``key`` is still the one that they were stored with."""
-        if _address(self.document.get(key) or default) != _address(before or default):
+        if not is_same_address(self.document.get(key), before, default):
             self.forget(OTHER_ADDRESS)
 
     def same_authority(self, before: JsonMapping) -> None:
@@ -176,6 +176,11 @@ def authority(document: JsonMapping) -> str:
     part = document.get("tls")
     found = part.get("ca") if isinstance(part, Mapping) else None
     return found.strip() if isinstance(found, str) else ""
+
+
+def is_same_address(now: object, before: object, default: object = None) -> bool:
+    """Whether two URLs are the same, however they are spelled; ``default`` in place of none."""
+    return _address(now or default) == _address(before or default)
 
 
 def _address(url: object) -> str:

@@ -15,7 +15,7 @@ from integrations.json_types import Json, JsonMapping, JsonObject
 from integrations.masking import MASK
 from integrations.nested_values import put_value, value_at
 from integrations.target_data import CleanedDocument, Document
-from integrations.targets.shared.documents import MAX_TEXT, OTHER_ADDRESS, DocumentReader
+from integrations.targets.shared.documents import MAX_TEXT, OTHER_ADDRESS, DocumentReader, is_same_address
 from integrations.text_encoding import is_encodable
 from integrations.transport import tls
 from integrations.transport.addresses import UrlError, parse_url
@@ -151,8 +151,12 @@ def _keep_at_address(
             value_at(values, field.path) or field.default for values in (stored.settings, document)
         )
         if field.widget == "url":
-            root.same_address(field.path, before, field.default)
-        elif (field.widget == "host" or field.path == PORT) and str(now).lower() != str(before).lower():
+            is_same = is_same_address(now, before)
+        elif field.widget == "host" or field.path == PORT:
+            is_same = str(now).lower() == str(before).lower()
+        else:
+            continue
+        if not is_same:
             root.forget(OTHER_ADDRESS)
 
 
