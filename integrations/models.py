@@ -191,9 +191,12 @@ class Sync(models.Model):
     claim = models.CharField(max_length=32, blank=True, editable=False)
     claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
     faults = models.PositiveSmallIntegerField(default=0, help_text="calls in a row that failed")
+    throttles = models.PositiveSmallIntegerField(
+        default=0, help_text="calls in a row that met a limit of the provider"
+    )
     fault_reason = models.CharField(max_length=500, blank=True)
     calls = models.PositiveIntegerField(default=0)
-    waited_seconds = models.FloatField(default=0, help_text="as the provider asked to wait")
+    waited_seconds = models.FloatField(default=0, help_text="for limits of the provider")
     held = models.JSONField(
         null=True, blank=True, help_text="{live, missing, accounts: [id]}: what the listing would delete"
     )

@@ -67,7 +67,8 @@ class Fault(StrEnum):
 
 
 class SourceFault(IntegrationError):
-    """A request brought no page. The message is a sentence without secrets; ``wait`` is in seconds."""
+    """A request brought no page. The message is a sentence without secrets; ``wait`` is in seconds, None where the
+    provider does not say how long."""
 
     def __init__(
         self,

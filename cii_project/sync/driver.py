@@ -56,9 +56,13 @@ MAX_FAULTS = 8
 SESSION_SECONDS = 1800.0
 MAX_RESTARTS = 5
 BACKOFF_BASE, BACKOFF_CAP = 5.0, 600.0
+# Waits for a limit of a provider that does not say how long to wait.
+THROTTLE_BASE, THROTTLE_CAP = 2.0, 60.0
 # A sync that does not end in this time is given up.
 LONGEST = timedelta(days=3)
 RETRY_AFTER_FAILURE = timedelta(hours=1)
+# What an answer that brings something changes in a sync.
+ANSWERED: JsonObject = {"faults": 0, "throttles": 0, "fault_reason": ""}
 UNEXPECTED = "An unexpected error stopped the worker. The log of the server says more."
 
 Sleep = Callable[[float], None]
@@ -257,7 +261,7 @@ class _Worker:
             self._keep_unchanged(reading, page)
             return
         with transaction.atomic():
-            self._fence(calls=F("calls") + page.calls, faults=0, fault_reason="")
+            self._fence(calls=F("calls") + page.calls, **ANSWERED)
             spool.add_page(reading, cursor, page.records)
             reading.pages += 1
             reading.records += len(page.records)
@@ -272,7 +276,7 @@ class _Worker:
         """The file is the one that was imported last: its accounts stay as they are, and are as of now."""
         now = timezone.now()
         with transaction.atomic():
-            self._fence(calls=F("calls") + page.calls, faults=0, fault_reason="")
+            self._fence(calls=F("calls") + page.calls, **ANSWERED)
             reading.state, reading.finished_at = SyncPass.State.IMPORTED, now
             reading.note = page.note[:500]
             reading.save()
@@ -335,7 +339,7 @@ class _Worker:
     def _store_accounts(self, reading: SyncPass, pages: list[RecordPage | None], at: int) -> None:
         records: list[JsonObject] = [record for page in pages if page for record in page.records]
         with transaction.atomic():
-            self._fence(calls=F("calls") + len(pages), faults=0, fault_reason="")
+            self._fence(calls=F("calls") + len(pages), **ANSWERED)
             spool.add_page(reading, {"at": at}, records)
             reading.pages += 1
             reading.records += len(records)
@@ -370,21 +374,34 @@ class _Worker:
             self.budgets.answered(kind.limit, fault.rates)
         match fault.fault:
             case Fault.THROTTLED:
-                seconds = fault.wait if fault.wait is not None else 60.0
-                if kind:
-                    self.budgets.pause(kind.limit, seconds)
-                self._store(
-                    waited_seconds=F("waited_seconds") + seconds,
-                    calls=F("calls") + 1,
-                    fault_reason=str(fault),
-                )
-                raise _Wait(seconds)
+                self._wait_for_limit(fault, kind)
             case Fault.TEMPORARY | Fault.OURS:
                 self._try_later(fault)
             case Fault.CREDENTIAL:
                 self._renew(fault)
             case _:
                 raise _PassFailed(str(fault))
+
+    def _wait_for_limit(self, fault: SourceFault, kind: SyncPassKind | None) -> None:
+        """Wait as long as the provider says, else as the kind does; where neither does, 2 seconds, and twice as long for each
+        refusal since the last answer."""
+        self.sync.refresh_from_db(fields=["throttles"])
+        throttles = self.sync.throttles + 1
+        seconds = fault.wait
+        if seconds is None and self._call is not None:
+            seconds = self._call.throttle_wait
+        if seconds is None:
+            # The power of a larger number is no float.
+            seconds = min(THROTTLE_BASE * 2.0 ** min(throttles - 1, 10), THROTTLE_CAP)
+        if kind:
+            self.budgets.pause(kind.limit, seconds)
+        self._store(
+            throttles=throttles,
+            waited_seconds=F("waited_seconds") + seconds,
+            calls=F("calls") + 1,
+            fault_reason=str(fault),
+        )
+        raise _Wait(seconds)
 
     def _try_later(self, fault: SourceFault) -> None:
         self.sync.refresh_from_db(fields=["faults"])

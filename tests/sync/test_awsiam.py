@@ -1,6 +1,7 @@
 """AWS IAM: users by the credential report and the account's details, administrator policies, MFA devices."""
 
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -368,7 +369,39 @@ def test_a_limit_is_waited_for_whatever_its_status(code):
         server.disturb = lambda asked: next(once, None)
         done = sync(connect(server))
 
-    assert (done.state, done.waited_seconds) == (Sync.State.SUCCEEDED, 60)
+    assert (done.state, done.waited_seconds, done.throttles) == (Sync.State.SUCCEEDED, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("refusals", "waited"), [(1, 2), (3, 2 + 4 + 8), (7, 2 + 4 + 8 + 16 + 32 + 60 + 60), (40, 62 + 35 * 60)]
+)
+def test_a_limit_that_is_met_again_is_waited_for_longer_up_to_a_minute(refusals, waited):
+    with ScriptedServer(small_account()) as server:
+        few = iter([iam_error("Throttling", "Rate exceeded", 400)] * refusals)
+        server.disturb = lambda asked: next(few, None)
+        done = sync(connect(server))
+
+    assert (done.state, done.waited_seconds) == (Sync.State.SUCCEEDED, waited)
+
+
+def test_after_an_answer_the_wait_for_a_limit_is_short_again():
+    with ScriptedServer(small_account()) as server:
+        # The first, second and fourth request: an answer lies between them.
+        hit = iter([True, True, False, True])
+        server.disturb = lambda asked: iam_error("Throttling") if next(hit, False) else None
+        done = sync(connect(server))
+
+    assert (done.state, done.waited_seconds) == (Sync.State.SUCCEEDED, 2 + 4 + 2)
+
+
+def test_a_time_that_aws_states_is_waited_for():
+    with ScriptedServer(small_account()) as server:
+        refusal = iam_error("Throttling")
+        once = iter([replace(refusal, headers={**refusal.headers, "Retry-After": "7"})])
+        server.disturb = lambda asked: next(once, None)
+        done = sync(connect(server))
+
+    assert (done.state, done.waited_seconds) == (Sync.State.SUCCEEDED, 7)
 
 
 @pytest.mark.parametrize(

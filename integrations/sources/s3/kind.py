@@ -159,6 +159,9 @@ class S3Call(HttpFileCall):
     """Requests to one bucket: by its own host name at Amazon, by path elsewhere and where its name has a dot, which no certificate
     covers."""
 
+    # As shared/aws_call.py.
+    throttle_wait = None
+
     def __init__(self, source: SourceSettings, auth: AuthBase | None) -> None:
         super().__init__(source, auth)
         settings = source.settings

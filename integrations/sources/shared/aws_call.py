@@ -229,6 +229,9 @@ class AwsCall(SourceCall):
     """The requests of a source to one service."""
 
     form = "XML or JSON"
+    # AWS states no time; its SDKs wait exponentially longer
+    # (docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html).
+    throttle_wait = None
 
     def __init__(
         self, source: SourceSettings, base: str, service: str, *, auth: AuthBase | None = None

@@ -91,7 +91,7 @@ class HttpFileCall(FileCall):
             fault, detail = Fault.REFUSED, "there is no file in such an answer"
         wait = parse_retry_after(answer.headers.get("Retry-After"), timezone.now())
         if wait is None and fault is Fault.THROTTLED:
-            wait = 60.0
+            wait = self.throttle_wait
         reason = self.shown(f"The server answered {status}{f': {detail}' if detail else ''}.")
         return SourceFault(reason, fault, status=status, wait=wait)
 

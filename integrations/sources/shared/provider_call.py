@@ -1,6 +1,7 @@
 """The base of every kind's requests, for any protocol."""
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 from integrations.auth.parameters import secret_texts
 from integrations.json_types import JsonMapping
@@ -14,6 +15,9 @@ class ProviderCall:
 
     ``hidden``: texts that no error shows. ``clock_skew``: seconds that the provider's clock is ahead; None: not known.
     """
+
+    # Seconds to wait after a limit where an answer does not say how long; None: a short time, longer after each refusal.
+    throttle_wait: ClassVar[float | None] = 60.0
 
     def __init__(self, source: SourceSettings) -> None:
         self.options: JsonMapping = source.settings

@@ -193,7 +193,8 @@ class SourceCall(ProviderCall):
         fault = self.classify(status, value) or fault_of_status(status)
         if wait is None and fault is Fault.THROTTLED:
             used_up = [seen for seen in rates.values() if seen.remaining <= 0]
-            wait = max((seen.reset_in if seen.limit > 0 else 1.0 for seen in used_up), default=60.0)
+            waits = [seen.reset_in if seen.limit > 0 else 1.0 for seen in used_up]
+            wait = max(waits) if waits else self.throttle_wait
         return SourceFault(reason, fault, status=status, wait=wait, rates=rates)
 
     def _error_value(self, answer: Response) -> Any:
