@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote
 from xml.sax.saxutils import escape
 
 from cii_project.tools.scripted_sources.server import Answer, Asked
+from tests.doubles.aws_iam import ROLE_KEY_ID, ROLE_SECRET, ROLE_TOKEN, ScriptedIam
 
 USERS = "login,email,status\n" + "".join(f"user{n},user{n}@example.com,active\n" for n in range(5))
 _AUTHORIZATION = re.compile(
@@ -20,7 +21,8 @@ _AUTHORIZATION = re.compile(
 
 @dataclass
 class ScriptedS3:
-    """``objects``: key → (content, time of the last change). ``may_list``: whether the policy grants s3:ListBucket."""
+    """``objects``: key → (content, time of the last change). ``may_list``: whether the policy grants s3:ListBucket.
+    ``sts``: gives the credentials of its role; with it the stored ones may read no object."""
 
     access_key_id = "AKIAIOSFODNN7EXAMPLE"
     secret_access_key = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -32,9 +34,12 @@ class ScriptedS3:
     )
     may_list: bool = True
     page: int = 1_000
+    sts: ScriptedIam | None = None
     base: str = ""
 
     def answer(self, asked: Asked) -> Answer:
+        if self.sts and asked.form.get("Action") == "AssumeRole":
+            return self.sts.answer(asked)
         if problem := self._signature_problem(asked):
             return error(problem, 403)
         path = unquote(asked.path)
@@ -77,9 +82,16 @@ class ScriptedS3:
         if not found:
             return "AccessDenied"
         key_id, day, region, names, signature = found.groups()
-        if key_id != self.access_key_id:
+        secret_key, token = self.secret_access_key, ""
+        if self.sts:
+            secret_key, token = ROLE_SECRET, ROLE_TOKEN
+        if key_id != (ROLE_KEY_ID if self.sts else self.access_key_id):
             return "InvalidAccessKeyId"
         headers = {name.lower(): value for name, value in asked.headers.items()}
+        if headers.get("x-amz-security-token", "") != token:
+            return "InvalidToken"
+        if token and "x-amz-security-token" not in names.split(";"):
+            return "SignatureDoesNotMatch"
         if {"host", "x-amz-content-sha256", "x-amz-date"} - set(names.split(";")):
             return "SignatureDoesNotMatch"
         query = "&".join(
@@ -93,7 +105,7 @@ class ScriptedS3:
         text = "\n".join(
             ["AWS4-HMAC-SHA256", headers["x-amz-date"], f"{day}/{region}/s3/aws4_request", request]
         )
-        secret = f"AWS4{self.secret_access_key}".encode()
+        secret = f"AWS4{secret_key}".encode()
         for part in (day, region, "s3", "aws4_request"):
             secret = hmac.new(secret, part.encode(), hashlib.sha256).digest()
         right = hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()

@@ -12,7 +12,8 @@ from integrations.models import Sync
 from integrations.services import InvalidDocument, probe_connection, save_connection
 from integrations.source_data import SourceSettings
 from integrations.sources.s3.kind import EMPTY_BODY, S3Call
-from tests.doubles.s3 import USERS, ScriptedS3
+from tests.doubles.aws_iam import ACCOUNT, ROLE_KEY_ID, ROLE_SECRET, ROLE_TOKEN, ScriptedIam
+from tests.doubles.s3 import USERS, ScriptedS3, error
 from tests.sync.worlds import sync
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -170,3 +171,90 @@ def test_signatures_are_those_of_the_examples_of_aws():
     assert get == "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41"
     listed = signature("/?max-keys=2&prefix=J", {})
     assert listed == "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"
+
+
+# --- Roles and temporary credentials ------------------------------------------------------------------
+
+ROLE = {"role_arn": f"arn:aws:iam::{ACCOUNT}:role/read-exports", "external_id": "ext-1"}
+
+
+def connect_role(server, **document):
+    addresses = {"s3": server.url, "sts": server.url}
+    return connect(server, **ROLE | {"addresses": addresses} | document)
+
+
+def role_bucket():
+    sts = ScriptedIam(role=ROLE["role_arn"], external_id="ext-1", region=ScriptedS3.region)
+    return ScriptedS3(sts=sts)
+
+
+def assumed(server):
+    return [each.form.get("Action") for each in server.asked].count("AssumeRole")
+
+
+def test_a_role_is_assumed_once_and_reads_the_file():
+    with ScriptedServer(role_bucket()) as server:
+        connection = connect_role(server, key="hr/*.csv")
+        found = probe_connection(connection)
+        server.asked.clear()
+        done = sync(connection)
+
+    assert [str(each.state) for each in found.permissions] == ["granted"] * 3
+    assert (done.state, len(logins()), assumed(server)) == (Sync.State.SUCCEEDED, 5, 0)
+    assert all(f"Credential={ROLE_KEY_ID}/" in each.headers["Authorization"] for each in server.asked)
+
+
+def test_a_role_whose_credentials_ended_is_assumed_again():
+    with ScriptedServer(role_bucket()) as server:
+        once = iter([error("ExpiredToken", 403)])
+        server.disturb = lambda asked: next(once, None) if asked.method == "GET" else None
+        done = sync(connect_role(server))
+
+    assert (done.state, assumed(server)) == (Sync.State.SUCCEEDED, 2)
+
+
+def test_a_role_with_another_external_id_is_refused_with_the_words_of_sts():
+    with ScriptedServer(role_bucket()) as server:
+        connection = connect_role(server, external_id="ext-2")
+        (missing,) = probe_connection(connection).permissions
+        done = sync(connection)
+
+    assert (
+        "The role cannot be assumed. The provider answered 403: AccessDenied to sts:AssumeRole"
+        in missing.detail
+    )
+    assert (done.state, Account.objects.count()) == (Sync.State.FAILED, 0)
+
+
+def test_temporary_credentials_send_their_token_and_errors_show_none_of_them():
+    keys = {"access_key_id": ROLE_KEY_ID, "secret_access_key": ROLE_SECRET, "session_token": ROLE_TOKEN}
+    with ScriptedServer(role_bucket()) as server:
+        connection = connect(server, **keys)
+        done = sync(connection)
+        quoting = f"<Error><Code>AccessDenied</Code><Message>{ROLE_SECRET} {ROLE_TOKEN}</Message></Error>"
+        server.disturb = lambda asked: Answer(403, quoting.encode())
+        refused = sync(connection)
+
+    assert (done.state, len(logins())) == (Sync.State.SUCCEEDED, 5)
+    assert "AccessDenied" in refused.error
+    assert not [each for each in (ROLE_SECRET, ROLE_TOKEN) if each in refused.error]
+
+
+@pytest.mark.parametrize(
+    ("document", "field"),
+    [({"access_key_id": ROLE_KEY_ID}, "session_token"), ({"external_id": "ext-1"}, "external_id")],
+)
+def test_what_does_not_go_together_is_refused(document, field):
+    with ScriptedServer(ScriptedS3()) as server, pytest.raises(InvalidDocument) as raised:
+        connect(server, **document)
+    assert field in raised.value.errors
+
+
+@pytest.mark.parametrize("refusals", [1, 3])
+def test_a_store_that_slows_down_is_asked_again_after_seconds(refusals):
+    with ScriptedServer(ScriptedS3()) as server:
+        few = iter([error("SlowDown", 503)] * refusals)
+        server.disturb = lambda asked: next(few, None)
+        done = sync(connect(server))
+
+    assert (done.state, done.waited_seconds) == (Sync.State.SUCCEEDED, 2.0 ** (refusals + 1) - 2)

@@ -17,6 +17,14 @@ from integrations.auth.signature_v4 import Credentials, CredentialScope, Signatu
 from integrations.json_types import JsonMapping, JsonObject
 from integrations.source_data import Fault, SourceFault, SourceSettings
 from integrations.sources.shared.api_source import AccessToken
+from integrations.sources.shared.aws_call import (
+    ROLE_FIELDS,
+    address_field,
+    check_credentials,
+    credentials_of,
+    role_token,
+    secret_parts,
+)
 from integrations.sources.shared.cloud_fields import PROXY_CA
 from integrations.sources.shared.file_call import OpenFile
 from integrations.sources.shared.file_fields import READING_FIELDS
@@ -83,6 +91,7 @@ class S3File(FileDownload):
             hint="Write the ID, such as AKIA….",
         ),
         Field(path="secret_access_key", label="Secret access key", secret=True),
+        *ROLE_FIELDS,
         *READING_FIELDS,
         Field(
             path="addresses.s3",
@@ -91,6 +100,7 @@ class S3File(FileDownload):
             widget="url",
             required=False,
         ),
+        address_field("sts", "STS"),
         PROXY_CA,
     )
     steps = (
@@ -103,13 +113,16 @@ class S3File(FileDownload):
 
     def check(self, reader: DocumentReader, settings: JsonObject, secrets: JsonObject) -> None:
         super().check(reader, settings, secrets)
+        check_credentials(reader, settings, secrets)
         folder, _, name = str(settings.get("key", "")).rpartition("/")
         if "*" in folder or not name:
             reader.add_error("key", "Write * in the last part only, and a name in it.")
 
+    def fetch_token(self, source: SourceSettings) -> AccessToken | None:
+        return role_token(source, source.settings["region"])
+
     def auth(self, source: SourceSettings, token: AccessToken | None) -> AuthBase:
-        secret = str(source.secrets.get("secret_access_key", ""))
-        return SignedS3(Credentials(source.settings["access_key_id"], secret), source.settings["region"])
+        return SignedS3(credentials_of(source, token), source.settings["region"])
 
     def call(self, source: SourceSettings, auth: AuthBase | None) -> "S3Call":
         return S3Call(source, auth)
@@ -164,6 +177,8 @@ class S3Call(HttpFileCall):
 
     def __init__(self, source: SourceSettings, auth: AuthBase | None) -> None:
         super().__init__(source, auth)
+        if isinstance(auth, SignedS3):
+            self.hidden += secret_parts(auth.credentials)
         settings = source.settings
         bucket, region = settings["bucket"], settings["region"]
         self.key = str(settings["key"])

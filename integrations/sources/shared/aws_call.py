@@ -101,19 +101,7 @@ def regional_address(service: str, region: str) -> str:
 
 # --- Form ---------------------------------------------------------------------------------------------
 
-CREDENTIAL_FIELDS = (
-    Field(
-        path="access_key_id",
-        label="Access key ID",
-        pattern=r"[A-Z0-9]{16,128}",
-        hint="Write the ID, such as AKIA….",
-    ),
-    Field(
-        path="secret_access_key",
-        label="Secret access key",
-        secret=True,
-        pattern=r"[\x21-\x7e]{16,256}",
-    ),
+ROLE_FIELDS = (
     Field(
         path="session_token",
         label="Session token",
@@ -138,6 +126,21 @@ CREDENTIAL_FIELDS = (
         pattern=r"[\w+=,.@:/-]{2,1224}",
         hint="Write the value of sts:ExternalId in the role's trust policy.",
     ),
+)
+CREDENTIAL_FIELDS = (
+    Field(
+        path="access_key_id",
+        label="Access key ID",
+        pattern=r"[A-Z0-9]{16,128}",
+        hint="Write the ID, such as AKIA….",
+    ),
+    Field(
+        path="secret_access_key",
+        label="Secret access key",
+        secret=True,
+        pattern=r"[\x21-\x7e]{16,256}",
+    ),
+    *ROLE_FIELDS,
 )
 
 
@@ -201,11 +204,19 @@ def role_token(source: SourceSettings, region: str) -> AccessToken | None:
     return AccessToken(json.dumps([found[name] for name in names]), ROLE_SECONDS)
 
 
+def credentials_of(source: SourceSettings, token: AccessToken | None) -> Credentials:
+    """Those of the source's role, or the stored ones."""
+    return Credentials(*json.loads(token.text)) if token else stored_credentials(source)
+
+
 def auth_of(source: SourceSettings, token: AccessToken | None, region: str) -> "SignatureV4Auth":
     """Signs with the role's credentials, or with the stored ones."""
-    return SignatureV4Auth(
-        Credentials(*json.loads(token.text)) if token else stored_credentials(source), region
-    )
+    return SignatureV4Auth(credentials_of(source, token), region)
+
+
+def secret_parts(credentials: Credentials) -> list[str]:
+    """The texts of credentials that no error may show."""
+    return [each for each in (credentials.secret_access_key, credentials.session_token) if each]
 
 
 class SignatureV4Auth(AuthBase):
@@ -242,10 +253,7 @@ class AwsCall(SourceCall):
             source, base, auth=auth, explain=error_text, classify=fault_of, read_body=answer_value
         )
         if isinstance(auth, SignatureV4Auth):
-            credentials = auth.credentials
-            self.hidden += [
-                each for each in (credentials.secret_access_key, credentials.session_token) if each
-            ]
+            self.hidden += secret_parts(auth.credentials)
 
     def query(
         self, action: str, version: str, parameters: Mapping[str, str], *, limit: str
