@@ -58,15 +58,17 @@ def signed_token(
     return f"{text}.{_encoded(key.sign(text.encode(), scheme, digest))}"
 
 
-def client_claims(client_id: str, audience: str, now: float) -> dict[str, object]:
-    """The claims of a client assertion (RFC 7523 §3), valid for :data:`LIFETIME` seconds."""
+def client_claims(
+    client_id: str, audience: str, now: float, *, lifetime: int = LIFETIME
+) -> dict[str, object]:
+    """The claims of a client assertion (RFC 7523 §3), valid for ``lifetime`` seconds."""
     return {
         "iss": client_id,
         "sub": client_id,
         "aud": audience,
         "iat": int(now),
         "nbf": int(now) - 30,
-        "exp": int(now) + LIFETIME,
+        "exp": int(now) + lifetime,
         "jti": secrets.token_urlsafe(24),
     }
 

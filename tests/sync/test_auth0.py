@@ -4,6 +4,8 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from checks.models import Account
 from checks.services import add_source
@@ -16,7 +18,7 @@ from cii_project.tools.scripted_sources.auth0 import (
 )
 from cii_project.tools.scripted_sources.server import ScriptedServer
 from integrations.models import Sync
-from integrations.services import probe_connection, save_connection
+from integrations.services import InvalidDocument, probe_connection, save_connection
 from integrations.sources.auth0.kind import factors_of, user_of
 from tests.sync.worlds import account, sync
 
@@ -454,3 +456,74 @@ def test_a_user_without_a_name_or_an_address_is_read():
     assert (record["login"], record["status"]) == ("sms|1", "active")
     assert "email" not in record
     assert "created_at" not in record
+
+
+# --- With a private key -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def key():
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def pem(key):
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return key.private_bytes(*form).decode()
+
+
+def connect_with_key(server, key, **document):
+    settings = {
+        "client_secret": "",
+        "authorization": "private_key_jwt",
+        "private_key": pem(key),
+        "admin_roles": [],
+        "passes": {"groups": False, "factors": False},
+    }
+    return connect(server, **settings | document)
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "PS256"])
+@pytest.mark.parametrize("key_id", ["", "kid-of-the-credential"])
+def test_an_assertion_that_the_key_signs_gets_a_token_each_time(key, algorithm, key_id):
+    with ScriptedServer(tenant(public_key=key.public_key(), algorithm=algorithm)) as server:
+        connection = connect_with_key(server, key, algorithm=algorithm, key_id=key_id)
+        done = sync(connection)
+        server.provider.tokens.clear()
+        renewed = sync(connection)
+        forms = [each.form for each in server.asked if each.path == "/oauth/token"]
+
+    assert (done.state, done.error, renewed.state) == (Sync.State.SUCCEEDED, "", Sync.State.SUCCEEDED)
+    assert len(server.provider.used_ids) == len(forms) == 2
+    assert not [form for form in forms if "client_secret" in form]
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ({"private_key": "another"}, "Invalid client assertion"),
+        ({"algorithm": "PS256"}, "Invalid client assertion"),
+        ({"key_id": "kid-of-another"}, "no credential of this kid"),
+        ({"client_id": "another0Client0Id"}, "another client"),
+    ],
+)
+def test_an_assertion_that_auth0_refuses_fails_the_sync_with_its_words(key, document, words):
+    if document.get("private_key"):
+        document = {"private_key": pem(rsa.generate_private_key(public_exponent=65537, key_size=2048))}
+    with ScriptedServer(tenant(public_key=key.public_key())) as server:
+        connection = connect_with_key(server, key, **document)
+        done = sync(connection)
+
+    assert (done.state, Account.objects.count()) == (Sync.State.FAILED, 0)
+    assert words in done.error
+    assert "PRIVATE KEY" not in done.error
+
+
+def test_a_secret_does_not_replace_the_key(key):
+    with ScriptedServer(tenant(public_key=key.public_key())) as server:
+        assert "Client authentication is required" in sync(connect(server)).error
+
+
+def test_a_text_that_is_no_key_is_refused(key):
+    with ScriptedServer(tenant()) as server, pytest.raises(InvalidDocument) as raised:
+        connect_with_key(server, key, private_key="-----BEGIN PRIVATE KEY-----")
+    assert set(raised.value.errors) == {"private_key"}

@@ -506,6 +506,36 @@ def test_auth0_gives_a_token_for_the_management_api_and_lists_users_oldest_first
     assert page.rates["management"].limit == 50
 
 
+@pytest.mark.parametrize(
+    ("host", "settings"),
+    [
+        ("example.eu.auth0.com", {}),
+        ("login.example.com", {"audience": "https://example.us.auth0.com/api/v2/"}),
+    ],
+)
+def test_auth0_gets_an_assertion_for_the_domain_that_receives_it(vendor, key, host, settings):
+    vendor.post(f"https://{host}/oauth/token", json=TOKEN)
+    values = {
+        "url": f"https://{host}/",
+        "client_id": "the0Client0Id",
+        "authorization": "private_key_jwt",
+        "key_id": "kid-1",
+        **settings,
+    }
+    source = SourceSettings(6, "auth0", "auth0", values, {"private_key": pem(key)})
+    assert API_SOURCES["auth0"].fetch_token(source).text == TOKEN["access_token"]
+    head, claims, text, signature = assertion_of(vendor.calls[0])
+    key.public_key().verify(signature, text, padding.PKCS1v15(), hashes.SHA256())
+    assert (head["alg"], head["kid"]) == ("RS256", "kid-1")
+    # auth0.com/docs: the URL of the tenant or custom domain with its trailing slash; valid for five minutes at most.
+    assert (claims["iss"], claims["sub"], claims["aud"]) == (
+        "the0Client0Id",
+        "the0Client0Id",
+        f"https://{host}/",
+    )
+    assert claims["exp"] - claims["nbf"] < 300
+
+
 def salesforce(secrets, url="https://example.my.salesforce.com", **settings):
     values = {"url": url, "client_id": "3MVG9.consumer.key", **settings}
     return SourceSettings(7, "salesforce", "salesforce", values, secrets)

@@ -1,4 +1,4 @@
-"""Auth0 as its documentation has it: a token by client credentials, the search of users, authentication methods, roles, the log.
+"""Auth0 as its documentation has it: a token by client credentials, with a secret or a signed assertion, the search of users, authentication methods, roles, the log.
 
 A search shows the first 1,000 users alone. Role members and the log page by checkpoint. Each endpoint requires its scope.
 """
@@ -8,6 +8,10 @@ import json
 import time
 from dataclasses import dataclass, field
 from urllib.parse import unquote
+
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from cii_project.tools.scripted_sources.server import Answer, Asked, json_answer
 from integrations.services import Json, JsonObject
@@ -80,7 +84,8 @@ def auth0_event(key: str, date: str, kind: str, country: str = "") -> JsonObject
 @dataclass
 class ScriptedAuth0:
     """A tenant. ``methods``: of each user; ``roles``: id → (name, ids of users); ``events``: of the log. ``page``: the most of a page. ``scopes``: those that
-    the application was granted. ``audience``: the identifier of the Management API; "": that of the address."""
+    the application was granted. ``audience``: the identifier of the Management API; "": that of the address. ``public_key``: of the application, which
+    then has no secret; ``key_id`` and ``algorithm`` of that credential."""
 
     client_id: str = "scripted0Client0Id"
     client_secret: str = "scripted-secret-of-auth0-0123456789"  # noqa: S105  of a scripted server
@@ -90,6 +95,10 @@ class ScriptedAuth0:
     events: list[JsonObject] = field(default_factory=list)
     scopes: tuple[str, ...] = SCOPES
     audience: str = ""
+    public_key: RSAPublicKey | None = None
+    key_id: str = "kid-of-the-credential"
+    algorithm: str = "RS256"
+    used_ids: set[str] = field(default_factory=set)
     page: int = 100
     calls: int = 5_000_000
     base: str = ""
@@ -120,8 +129,8 @@ class ScriptedAuth0:
 
     def _token(self, asked: Asked) -> Answer:
         form = asked.form
-        if (form.get("client_id"), form.get("client_secret")) != (self.client_id, self.client_secret):
-            return json_answer({"error": "access_denied", "error_description": "Unauthorized"}, 401)
+        if problem := self._client_problem(form):
+            return json_answer({"error": "access_denied", "error_description": problem}, 401)
         if form.get("audience") != (self.audience or f"{self.base}/api/v2/"):
             text = f"Service not found: {form.get('audience')}"
             return json_answer({"error": "access_denied", "error_description": text}, 403)
@@ -130,6 +139,39 @@ class ScriptedAuth0:
         token = f"eyJhbGciOiJSUzI1NiJ9.{body}.c2lnbmF0dXJl"
         self.tokens.add(token)
         return json_answer({"access_token": token, "token_type": "Bearer", "expires_in": 86_400})
+
+    def _client_problem(self, form: dict[str, str]) -> str:
+        """Why the application is not accepted; "" for a right secret or assertion."""
+        if self.public_key is None:
+            is_right = (form.get("client_id"), form.get("client_secret")) == (
+                self.client_id,
+                self.client_secret,
+            )
+            return "" if is_right else "Unauthorized"
+        if form.get("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer":
+            return "Client authentication is required"
+        try:
+            head, claims, signature = form["client_assertion"].split(".")
+            scheme = (
+                padding.PKCS1v15() if self.algorithm == "RS256" else padding.PSS(padding.MGF1(SHA256()), 32)
+            )
+            self.public_key.verify(_decoded(signature), f"{head}.{claims}".encode(), scheme, SHA256())
+            header, found = json.loads(_decoded(head)), json.loads(_decoded(claims))
+        except Exception:  # noqa: BLE001  whatever is malformed is refused
+            return "Invalid client assertion"
+        if header["alg"] != self.algorithm or header.get("kid", self.key_id) != self.key_id:
+            return "Invalid client assertion: no credential of this kid and algorithm"
+        if (found["iss"], found["sub"]) != (self.client_id, self.client_id):
+            return "Invalid client assertion: another client"
+        if found["aud"] != f"{self.base}/":
+            return "Invalid client assertion: audience"
+        now = time.time()
+        if not now < found["exp"] <= now + 300 or max(found["iat"], found["nbf"]) > now + 10:
+            return "Invalid client assertion: time"
+        if found["jti"] in self.used_ids:
+            return "Invalid client assertion: used before"
+        self.used_ids.add(found["jti"])
+        return ""
 
     def _needing(self, scope: str) -> Answer | None:
         if scope in self.scopes:
@@ -195,3 +237,7 @@ class ScriptedAuth0:
         last = shown[-1]["log_id"] if shown else place
         link = f'<{self.base}/api/v2/logs?from={last}&take={asked.query["take"]}>; rel="next"'
         return json_answer(shown, headers={**self._rate(), "Link": link})
+
+
+def _decoded(part: str) -> bytes:
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))

@@ -5,6 +5,7 @@ last user of the page before was created: nobody is missed when users are added 
 one call a user; the members of a role, and the log of the tenant, page by checkpoint.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -13,7 +14,13 @@ from urllib.parse import quote, urlencode
 
 from requests.auth import AuthBase
 
-from integrations.auth.client_assertions import claims_of
+from integrations.auth.client_assertions import (
+    ASSERTION_TYPE,
+    claims_of,
+    client_claims,
+    private_key,
+    signed_token,
+)
 from integrations.json_types import JsonMapping, JsonObject
 from integrations.source_data import (
     Cursor,
@@ -27,7 +34,7 @@ from integrations.source_data import (
 )
 from integrations.sources.shared.api_source import AccessToken, ApiSource, RateLimit, SyncPassKind
 from integrations.sources.shared.attributes import ATTRIBUTES_FIELD, attribute_text, mapped_attributes
-from integrations.sources.shared.cloud_fields import PROXY_CA, pass_field
+from integrations.sources.shared.cloud_fields import PROXY_CA, key_errors, pass_field
 from integrations.sources.shared.memberships import ListPage, in_group, next_memberships
 from integrations.sources.shared.probing import try_permission
 from integrations.sources.shared.source_call import (
@@ -38,6 +45,7 @@ from integrations.sources.shared.source_call import (
     text_at,
 )
 from integrations.sources.shared.token_endpoint import oauth_error, request_token
+from integrations.targets.shared.documents import DocumentReader
 from integrations.targets.shared.setting_fields import Field
 
 USERS, ROLES, LOGS = "/api/v2/users", "/api/v2/roles", "/api/v2/logs"
@@ -52,6 +60,8 @@ USER_FIELDS = (
     *("user_id", "email", "email_verified", "name", "given_name", "family_name", "phone_number"),
     *("blocked", "created_at", "last_login", "last_ip", "last_password_reset"),
 )
+# Auth0 refuses assertions that are valid for more than five minutes by its own clock.
+ASSERTION_SECONDS = 120
 LOG_DAYS = 7
 # Types of events of the log: a sign-in, and one that failed.
 SUCCESSES = frozenset(("s", "scoa", "sens"))
@@ -101,7 +111,45 @@ class Auth0Source(ApiSource):
             pattern=r"[A-Za-z0-9_-]{5,100}",
             hint="Copy the client ID of the machine-to-machine application.",
         ),
-        Field(path="client_secret", label="Client secret", secret=True),
+        Field(
+            path="authorization",
+            label="Authorization",
+            help="As the application has it under Credentials → Authentication Methods.",
+            widget="select",
+            default="client_secret",
+            choices=(("client_secret", "Client secret"), ("private_key_jwt", "Private key (JWT)")),
+        ),
+        Field(
+            path="client_secret",
+            label="Client secret",
+            secret=True,
+            when=("authorization", ("client_secret",)),
+        ),
+        Field(
+            path="private_key",
+            label="Private key",
+            help="The PEM text of the RSA key whose public part the application holds.",
+            widget="pem",
+            secret=True,
+            when=("authorization", ("private_key_jwt",)),
+        ),
+        Field(
+            path="key_id",
+            label="Key ID (kid)",
+            help="Of the credential in Auth0.",
+            required=False,
+            most=200,
+            when=("authorization", ("private_key_jwt",)),
+        ),
+        Field(
+            path="algorithm",
+            label="Algorithm",
+            help="The one that was chosen for the credential in Auth0.",
+            widget="select",
+            default="RS256",
+            choices=(("RS256", "RS256"), ("PS256", "PS256")),
+            when=("authorization", ("private_key_jwt",)),
+        ),
         Field(
             path="audience",
             label="Identifier of the Management API",
@@ -150,7 +198,8 @@ class Auth0Source(ApiSource):
         "(read-only)” and choose Machine to Machine Applications.",
         "Choose “Auth0 Management API” and tick read:users and read:authentication_methods; read:roles and "
         "read:role_members only if administrators or roles are to be read, read:logs for the log. Authorize.",
-        "On the tab Settings copy Domain, Client ID and Client Secret.",
+        "On the tab Settings copy Domain, Client ID and Client Secret. With a private key instead: Credentials → Private Key JWT, "
+        "and add the public key.",
         "Name the roles whose members are administrators, if the tenant has such roles.",
         "Save the form here, then run Test connectivity: it tries each permission and says what is missing.",
     )
@@ -198,6 +247,11 @@ class Auth0Source(ApiSource):
         ),
     )
 
+    def check(self, reader: DocumentReader, settings: JsonObject, secrets: JsonObject) -> None:
+        if key := secrets.get("private_key"):
+            with key_errors(reader, "private_key"):
+                private_key(key)
+
     def passes_of(self, settings: JsonMapping) -> list[SyncPassKind]:
         """Without named roles nothing says who is an administrator."""
         chosen = super().passes_of(settings)
@@ -207,8 +261,8 @@ class Auth0Source(ApiSource):
         form = {
             "grant_type": "client_credentials",
             "client_id": source.settings["client_id"],
-            "client_secret": str(source.secrets.get("client_secret", "")),
             "audience": source.settings.get("audience") or f"{_base(source)}/api/v2/",
+            **_proof(source),
         }
         return request_token(_call(source, None), "/oauth/token", form)
 
@@ -270,6 +324,24 @@ class Auth0Source(ApiSource):
 
 def _base(source: SourceSettings) -> str:
     return str(source.settings.get("url", "")).rstrip("/")
+
+
+def _proof(source: SourceSettings) -> dict[str, str]:
+    """The parameters with which the application proves itself at the token endpoint: its secret, or an assertion that its
+    key signs (auth0.com/docs/get-started/authentication-and-authorization-flow/authenticate-with-private-key-jwt)."""
+    if source.settings.get("authorization") != "private_key_jwt":
+        return {"client_secret": str(source.secrets.get("client_secret", ""))}
+    key_id = source.settings.get("key_id")
+    claims = client_claims(
+        source.settings["client_id"], f"{_base(source)}/", time.time(), lifetime=ASSERTION_SECONDS
+    )
+    assertion = signed_token(
+        claims,
+        private_key(source.secrets.get("private_key", "")),
+        {"kid": key_id} if key_id else {},
+        source.settings.get("algorithm", "RS256"),
+    )
+    return {"client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion}
 
 
 def _call(source: SourceSettings, auth: AuthBase | None) -> SourceCall:
