@@ -113,7 +113,7 @@ def test_a_time_without_a_zone_is_of_the_named_zone_and_a_day_is_of_none() -> No
     assert read("2026-07-01T10:00:00Z", zone="Europe/Berlin") == "2026-07-01 10:00:00"
     assert read("2026-07-01T10", zone="Europe/Berlin") == "2026-07-01 08:00:00"
     assert read("20260701T10", zone="Europe/Berlin") == "2026-07-01 08:00:00"
-    assert read("20260701t100000", zone="Europe/Berlin") == "2026-07-01 08:00:00"
+    assert read("2026-w27-3T10:00", zone="Europe/Berlin") == "2026-07-01 08:00:00"
     assert read("2026-07-01", zone="Europe/Berlin") == "2026-07-01 00:00:00"
     assert read("20260701", zone="Europe/Berlin") == "2026-07-01 00:00:00"
     assert read("1 July 2026", zone="Europe/Berlin") == "2026-07-01 00:00:00"
