@@ -343,15 +343,21 @@ def test_a_great_many_changes_do_not_stop_the_rotation():
     )
 
 
-def test_a_service_app_asks_for_the_scope_of_the_log_and_the_test_says_if_it_is_missing():
+def service_app(**values):
+    """An organization whose app has a key and has to prove it, and the settings of its source."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    okta = organization(public_key=key.public_key(), nonce="nonce-of-the-server")
+    okta = organization(public_key=key.public_key(), nonce="nonce-of-the-server", **values)
     document = {
         "authorization": "service_app",
         "client_id": okta.client_id,
         "private_key": key.private_bytes(*form).decode(),
     }
+    return okta, document
+
+
+def test_a_service_app_asks_for_the_scope_of_the_log_and_the_test_says_if_it_is_missing():
+    okta, document = service_app()
     with serving(okta) as server:
         add_source(slug="okta", name="Okta", kind="identity", provider="OKTA")
         # By default a new source reads the log.
@@ -370,6 +376,32 @@ def test_a_service_app_asks_for_the_scope_of_the_log_and_the_test_says_if_it_is_
     (result,) = [each for each in missing.permissions if each.state is not Permission.GRANTED]
     assert (result.name, result.groups) == ("Changed factors (System Log)", ())
     assert "It needs okta.logs.read." in result.detail
+
+
+def test_an_app_without_the_scope_of_the_log_reads_everything_else():
+    """Also where a configuration from before the log is applied again: it asks for the log then."""
+    okta, document = service_app(ungranted=("okta.logs.read",))
+    with serving(okta) as server:
+        add_source(slug="okta", name="Okta", kind="identity", provider="OKTA")
+        connection, _ = save_connection(slug="okta", kind="okta", document={"url": server.url, **document})
+        seen = probe_connection(connection)
+        first, second = sync(connection), sync(connection)
+
+    missing = [each.name for each in seen.permissions if each.state is not Permission.GRANTED]
+    assert missing == ["Changed factors (System Log)"]
+    assert (first.state, second.state) == (Sync.State.SUCCEEDED, Sync.State.SUCCEEDED)
+    assert second.passes.get(slug="factors").cursor["all"]
+
+
+def test_a_scope_that_is_needed_and_not_granted_fails_with_okta_s_words():
+    okta, document = service_app(ungranted=("okta.roles.read",))
+    with serving(okta) as server:
+        add_source(slug="okta", name="Okta", kind="identity", provider="OKTA")
+        connection, _ = save_connection(slug="okta", kind="okta", document={"url": server.url, **document})
+        failed = sync(connection)
+
+    assert failed.state == Sync.State.FAILED
+    assert "invalid_scope: One or more scopes are not configured" in failed.error
 
 
 def test_a_stored_source_without_the_setting_reads_no_log():

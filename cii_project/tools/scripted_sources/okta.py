@@ -123,6 +123,8 @@ class ScriptedOkta:
     apps: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
     events: list[JsonObject] = field(default_factory=list)
     forbidden: tuple[str, ...] = ()
+    # The scopes that the app has not been granted.
+    ungranted: tuple[str, ...] = ()
     page: int = 200
     log_page: int = 1000
     calls: int = 600_000
@@ -145,7 +147,8 @@ class ScriptedOkta:
             return okta_error(401, headers)
         if int(headers["X-Rate-Limit-Remaining"]) < 0:
             return okta_error(429, {**headers, "X-Rate-Limit-Remaining": "0"})
-        if asked.path.startswith(self.forbidden or ("\0",)):
+        is_out_of_scope = asked.path == "/api/v1/logs" and "okta.logs.read" in self.ungranted
+        if is_out_of_scope or asked.path.startswith(self.forbidden or ("\0",)):
             return okta_error(403, headers)
         return self._resource(asked, headers)
 
@@ -253,6 +256,9 @@ class ScriptedOkta:
         problem = self._assertion_problem(form.get("client_assertion", ""))
         if problem:
             return json_answer({"error": "invalid_client", "error_description": problem}, 401)
+        if set(form.get("scope", "").split()) & set(self.ungranted):
+            text = "One or more scopes are not configured for the authorization server resource."
+            return json_answer({"error": "invalid_scope", "error_description": text}, 400)
         token = f"at{len(self.access_tokens)}." + _encoded({"scp": form.get("scope", "").split()}) + ".s"
         self.access_tokens.add(token)
         return json_answer(

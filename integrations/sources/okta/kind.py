@@ -58,8 +58,10 @@ LOG_KEPT = timedelta(days=90)
 # Okta leaves the credentials out, which takes it less time.
 LISTING_HEADERS = {"Content-Type": 'application/json; okta-response="omitCredentials,omitCredentialsLinks"'}
 CONCURRENT_LIMIT_WAIT = 1.0
-# The error of a token request without a proof, from an app that requires one.
-PROOF_WANTED = "invalid_dpop_proof"
+TOKEN_PATH = "/oauth2/v1/token"  # noqa: S105  no secret
+# The errors of a token request: without a proof, from an app that requires one; for a scope that is not granted.
+PROOF_WANTED, SCOPE_REFUSED = "invalid_dpop_proof", "invalid_scope"
+LOG_SCOPE = "okta.logs.read"
 
 # Okta's factorType, where it alone decides; others go by spellings.py of the import.
 FACTOR_KINDS = {
@@ -220,7 +222,7 @@ class OktaSource(ApiSource):
             groups=(),
             limit=RateLimit("logs", 50),
             changes=ChangeLog(of="factors", kept=LOG_KEPT),
-            needs="okta.logs.read",
+            needs=LOG_SCOPE,
             optional=True,
         ),
         SyncPassKind(
@@ -241,31 +243,15 @@ class OktaSource(ApiSource):
     def fetch_token(self, source: SourceSettings) -> AccessToken | None:
         if source.settings.get("authorization") == "api_token":
             return None
-        base = _base(source)
-        call = _call(source, None, explain=oauth_error)
-        client, key_id = source.settings["client_id"], source.settings.get("key_id")
-        claims = client_claims(client, f"{base}/oauth2/v1/token", time.time())
-        key = private_key(source.secrets.get("private_key", ""))
-        form = {
-            "grant_type": "client_credentials",
-            "scope": " ".join(self._scopes(source)),
-            "client_assertion_type": ASSERTION_TYPE,
-            "client_assertion": signed_token(claims, key, {"kid": key_id} if key_id else {}),
-        }
+        # Those that the chosen passes need: a scope that is not granted fails the request.
+        scopes = list(dict.fromkeys(each.needs for each in self.passes_of(source.settings)))
         try:
-            return request_token(call, "/oauth2/v1/token", form)
+            return _token(source, scopes)
         except SourceFault as fault:
-            if PROOF_WANTED not in str(fault):
+            if SCOPE_REFUSED not in str(fault) or LOG_SCOPE not in scopes:
                 raise
-        # The app requires proofs of possession, as new ones do. The assertion cannot be used again: each has
-        # a unique id.
-        claims = client_claims(client, f"{base}/oauth2/v1/token", time.time())
-        form["client_assertion"] = signed_token(claims, key, {"kid": key_id} if key_id else {})
-        return request_token(call, "/oauth2/v1/token", form, proof_key=new_proof_key())
-
-    def _scopes(self, source: SourceSettings) -> list[str]:
-        """Those that the chosen passes need: a scope that is not granted fails the request for a token."""
-        return list(dict.fromkeys(each.needs for each in self.passes_of(source.settings)))
+        # The log only saves calls: without its scope everything else is read.
+        return _token(source, [each for each in scopes if each != LOG_SCOPE])
 
     def token_scopes(self, token: str) -> list[str] | None:
         found = claims_of(token).get("scp")
@@ -339,6 +325,30 @@ NO_USERS = (
     "A service app needs an administrator role in addition to its scopes: "
     "assign it “Read-only Administrator”, or a custom role that can view users."
 )
+
+
+def _token(source: SourceSettings, scopes: Sequence[str]) -> AccessToken:
+    """A token for these scopes, bound to a key if the app requires that, as new ones do."""
+    call = _call(source, None, explain=oauth_error)
+    try:
+        return request_token(call, TOKEN_PATH, _token_form(source, scopes))
+    except SourceFault as fault:
+        if PROOF_WANTED not in str(fault):
+            raise
+    return request_token(call, TOKEN_PATH, _token_form(source, scopes), proof_key=new_proof_key())
+
+
+def _token_form(source: SourceSettings, scopes: Sequence[str]) -> dict[str, str]:
+    """The form of one request: its assertion has a unique id and is accepted once."""
+    key_id = source.settings.get("key_id")
+    claims = client_claims(source.settings["client_id"], f"{_base(source)}{TOKEN_PATH}", time.time())
+    key = private_key(source.secrets.get("private_key", ""))
+    return {
+        "grant_type": "client_credentials",
+        "scope": " ".join(scopes),
+        "client_assertion_type": ASSERTION_TYPE,
+        "client_assertion": signed_token(claims, key, {"kid": key_id} if key_id else {}),
+    }
 
 
 def _base(source: SourceSettings) -> str:
