@@ -17,8 +17,6 @@ import sys
 import time
 from collections import Counter
 
-from integrations.services import JsonObject
-
 LATENCY = 0.2
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -107,7 +105,7 @@ class Sink:
             self.poll.unregister(descriptor)
             connection.close()
 
-    def counted(self) -> JsonObject:
+    def counted(self) -> dict[str, object]:
         used = os.times()
         return {
             "events": len(self.ids),
