@@ -16,7 +16,7 @@ from cii_project.sync.status import running_sync
 from cii_project.tools.demo.folder import ENTRA_PORT, OKTA_PORT
 from cii_project.tools.demo.sample_exports import SampleRecord
 from cii_project.tools.scripted_sources.entra import SECRET, ScriptedEntra, entra_user
-from cii_project.tools.scripted_sources.okta import ScriptedOkta, okta_factor, okta_user
+from cii_project.tools.scripted_sources.okta import ADMIN_LABELS, ScriptedOkta, okta_factor, okta_user
 from cii_project.tools.scripted_sources.server import Provider, ScriptedServer
 from integrations.models import SourceConnection, Sync
 from integrations.services import API_SOURCES, JsonObject, save_connection
@@ -25,7 +25,9 @@ from integrations.services import API_SOURCES, JsonObject, save_connection
 LIVE_SOURCES = {"okta": OKTA_PORT, "entra": ENTRA_PORT}
 # High enough that a first sync takes seconds: a real organization allows a hundredth of it.
 CALLS_A_MINUTE = 60_000
-OKTA_FACTORS = {"fido2": "u2f", "certificate": "smart_card_idp", "totp": "token:software:totp"}
+# Okta's API lists no certificates as factors.
+OKTA_FACTORS = {"fido2": "u2f", "certificate": "webauthn", "totp": "token:software:totp"}
+OKTA_ROLES = {label: kind for kind, label in ADMIN_LABELS.items()}
 ENTRA_METHODS = {
     "fido2": "fido2SecurityKey",
     "certificate": "x509CertificateMultiFactor",
@@ -66,19 +68,17 @@ def scripted_okta(records: list[SampleRecord]) -> ScriptedOkta:
                 "userType": record["user_type"],
             },
         )
-        okta.factors[key] = [
-            okta_factor(
-                OKTA_FACTORS.get(each["kind"], each["kind"]),
-                phoneNumber=each["device"],
-                credentialId=each["device"],
-            )
-            for each in record["mfa_factors"]
-        ]
-        okta.roles[key] = list(record["admin_roles"])
+        okta.factors[key] = [_okta_factor(each["kind"], each["device"]) for each in record["mfa_factors"]]
+        okta.roles[key] = [OKTA_ROLES.get(label, label) for label in record["admin_roles"]]
         for name in record["groups"]:
             members.setdefault(name, []).append(key)
     okta.groups = {f"00g{number}": each for number, each in enumerate(members.items())}
     return okta
+
+
+def _okta_factor(kind: str, device: str) -> JsonObject:
+    name = "phoneNumber" if kind in ("sms", "call") else "credentialId"
+    return okta_factor(OKTA_FACTORS.get(kind, kind), **{name: device})
 
 
 def scripted_entra(records: list[SampleRecord]) -> ScriptedEntra:

@@ -1,5 +1,5 @@
 """Okta as its documentation has it (developer.okta.com/docs/api: Users, User Factors, Role Assignments, Groups, Apps,
-System Log).
+System Log). ``tests/sync/test_published_schemas.py`` compares every answer with the published schemas.
 
 Lists page by ``Link``; answers carry ``X-Rate-Limit-*``; errors have ``errorCode`` and ``errorSummary``. The token endpoint
 verifies the client's signed assertion.
@@ -28,7 +28,24 @@ ERRORS = {
     429: ("E0000047", "API call exceeded rate limit due to too many requests."),
     500: ("E0000009", "Internal Server Error"),
 }
-ADMIN_LABELS = {"SUPER_ADMIN": "Super Administrator", "ORG_ADMIN": "Organization Administrator"}
+# The standard roles, by type; any other name is that of a custom role.
+ADMIN_LABELS = {
+    "API_ACCESS_MANAGEMENT_ADMIN": "API Access Management Administrator",
+    "APP_ADMIN": "Application Administrator",
+    "HELP_DESK_ADMIN": "Help Desk Administrator",
+    "ORG_ADMIN": "Organization Administrator",
+    "READ_ONLY_ADMIN": "Read-only Administrator",
+    "SUPER_ADMIN": "Super Administrator",
+}
+# Who makes the factors of a type, where that is not Okta.
+FACTOR_PROVIDERS = {
+    "token": "RSA",
+    "token:hardware": "YUBICO",
+    "token:hotp": "CUSTOM",
+    "u2f": "FIDO",
+    "web": "DUO",
+    "webauthn": "FIDO",
+}
 
 
 def okta_error(status: int, headers: dict[str, str] | None = None) -> Answer:
@@ -71,8 +88,9 @@ def okta_user(key: str, login: str, **values: Json) -> JsonObject:
     }
 
 
-def okta_factor(kind: str, *, status: str = "ACTIVE", provider: str = "OKTA", **profile: Json) -> JsonObject:
-    """A factor as ``GET /api/v1/users/{id}/factors`` shows one."""
+def okta_factor(kind: str, *, status: str = "ACTIVE", provider: str = "", **profile: Json) -> JsonObject:
+    """A factor as ``GET /api/v1/users/{id}/factors`` shows one; ``provider`` is one that its type has by default."""
+    provider = provider or FACTOR_PROVIDERS.get(kind, "OKTA")
     return {
         "id": f"fac{kind}",
         "factorType": kind,
@@ -94,7 +112,7 @@ def okta_event(key: str, kind: str = "user.mfa.factor.activate", **values: Json)
         "severity": "INFO",
         "displayMessage": "Activate factor or authenticator enrollment method for user",
         "actor": {"id": "00uactor", "type": "User", "alternateId": "help.desk@example.com"},
-        "outcome": {"result": "SUCCESS", "reason": None},
+        "outcome": {"result": "SUCCESS"},
         "target": [
             {"id": key, "type": "User", "alternateId": "user@example.com", "displayName": "User"},
             {"id": "opf1", "type": "AuthenticatorEnrollment", "alternateId": "unknown"},
@@ -105,7 +123,7 @@ def okta_event(key: str, kind: str = "user.mfa.factor.activate", **values: Json)
 
 @dataclass
 class ScriptedOkta:
-    """An organization. ``users`` by id; ``factors``, ``roles`` (role types) by user; ``groups`` and ``apps``: id → (name, user ids).
+    """An organization. ``users`` by id; ``factors``, ``roles`` (types, or names of custom roles) by user; ``groups`` and ``apps``: id → (name, user ids).
 
     ``events``: the System Log. ``forbidden``: starts of paths that answer 403. ``page``: the most records of a page, ``log_page`` of the log.
     ``calls``: the limit a minute that the headers name.
@@ -176,14 +194,12 @@ class ScriptedOkta:
             case ["groups"]:
                 return self._list(asked, [_group(*each) for each in self.groups.items()], headers)
             case ["apps"]:
-                found = [
-                    {"id": key, "label": name, "status": "ACTIVE"} for key, (name, _) in self.apps.items()
-                ]
-                return self._list(asked, found, headers)
+                return self._list(asked, [_app(key, name) for key, (name, _) in self.apps.items()], headers)
             case ["groups", key, "users"] if key in self.groups:
-                return self._list(asked, [{"id": each} for each in self.groups[key][1]], headers)
+                members = [self.users.get(each, {"id": each}) for each in self.groups[key][1]]
+                return self._list(asked, members, headers)
             case ["apps", key, "users"] if key in self.apps:
-                return self._list(asked, [{"id": each} for each in self.apps[key][1]], headers)
+                return self._list(asked, [_app_user(each) for each in self.apps[key][1]], headers)
             case _:
                 return okta_error(404, headers)
 
@@ -229,7 +245,7 @@ class ScriptedOkta:
         ids = sorted(key for key, roles in self.roles.items() if roles)
         after, limit = asked.query.get("after", ""), min(int(asked.query.get("limit", 100)), self.page)
         rest = [key for key in ids if key > after]
-        links: JsonObject = {"self": {"href": f"{self.base}{asked.path}"}}
+        links: JsonObject = {}
         if len(rest) > limit:
             links["next"] = {"href": f"{self.base}{asked.path}?after={rest[limit - 1]}&limit={limit}"}
         value = [{"id": key, "orn": f"orn:okta:directory:00o1:users:{key}"} for key in rest[:limit]]
@@ -319,18 +335,27 @@ def _proven_claims(proof: str) -> JsonObject:
 
 
 def _role(kind: str) -> JsonObject:
-    return {
+    role: JsonObject = {
         "id": f"ra{kind}",
         "label": ADMIN_LABELS.get(kind, kind),
-        "type": kind,
+        "type": kind if kind in ADMIN_LABELS else "CUSTOM",
         "status": "ACTIVE",
         "assignmentType": "USER",
     }
+    return role if kind in ADMIN_LABELS else {**role, "role": f"cr{kind}", "resource-set": "iam1"}
 
 
 def _group(key: str, value: tuple[str, list[str]]) -> JsonObject:
     kind = "BUILT_IN" if value[0] == "Everyone" else "OKTA_GROUP"
-    return {"id": key, "type": kind, "profile": {"name": value[0], "description": None}}
+    return {"id": key, "type": kind, "profile": {"name": value[0], "description": f"All of {value[0]}"}}
+
+
+def _app(key: str, name: str) -> JsonObject:
+    return {"id": key, "name": name.lower(), "label": name, "status": "ACTIVE", "signOnMode": "SAML_2_0"}
+
+
+def _app_user(key: str) -> JsonObject:
+    return {"id": key, "scope": "USER", "status": "ACTIVE", "syncState": "DISABLED"}
 
 
 def _encoded(value: object) -> str:
