@@ -108,13 +108,24 @@ def answers_match(document: Mapping[str, Any], path: str, method: str, answer: A
 def request_matches(document: Mapping[str, Any], asked: Asked) -> None:
     """Raises ``AnswerDiffers`` if the vendor publishes no such operation, or other parameters of its query."""
     template, found = operation(document, asked.path, asked.method)
-    parameters = {each["name"]: each["schema"] for each in found["parameters"] if each["in"] == "query"}
+    parameters = {
+        each["name"]: each["schema"] for each in found.get("parameters", ()) if each["in"] == "query"
+    }
     for name, text in asked.query.items():
         if name not in parameters:
             raise AnswerDiffers(f"{asked.method} {template}: parameter {name} is not published.")
-        value = int(text) if parameters[name].get("type") == "integer" else text
+        value = _parameter(text, parameters[name].get("type", ""))
         for error in Draft202012Validator(_root(document, parameters[name])).iter_errors(value):
             raise AnswerDiffers(f"{asked.method} {template}: parameter {name}: {error.message}")
+
+
+def _parameter(text: str, kind: str) -> object:
+    """The value of a parameter as its type has it; a text that is none of the type stays."""
+    if kind == "array":
+        return text.split(",")
+    if kind == "boolean":
+        return {"true": True, "false": False}.get(text, text)
+    return int(text) if kind == "integer" and re.fullmatch("-?[0-9]+", text) else text
 
 
 def record_exchanges(provider: Any) -> list[tuple[Asked, Answer]]:

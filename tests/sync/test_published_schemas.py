@@ -1,7 +1,9 @@
 """Each request of a source and each answer of its scripted server, as the vendor publishes them."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,6 +11,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from checks.services import add_source
+from cii_project.tools.demo import sample_exports
+from cii_project.tools.demo.live_sources import scripted_okta
 from cii_project.tools.scripted_sources.okta import (
     ScriptedOkta,
     okta_error,
@@ -18,7 +22,9 @@ from cii_project.tools.scripted_sources.okta import (
 )
 from cii_project.tools.scripted_sources.server import Answer, Asked, ScriptedServer, json_answer
 from integrations.models import Sync
-from integrations.services import probe_connection, save_connection
+from integrations.services import probe_connection, save_connection, source_settings
+from integrations.source_data import SourceFault
+from integrations.sources import API_SOURCES
 from tests.sync.published import (
     AnswerDiffers,
     answers_match,
@@ -181,6 +187,39 @@ def test_an_error_is_as_published(kind, status):
         answers_match(document, path, method, answer)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_okta_refuses_a_token_as_published():
+    okta = okta_organization(ungranted=("okta.logs.read",))
+    exchanges = record_exchanges(okta)
+    add_source(slug="okta", name="Okta", kind="identity", provider="OKTA")
+    with ScriptedServer(okta) as server:
+        document = VENDORS["okta"].document(server.url)
+        connection, _ = save_connection(slug="okta", kind="okta", document=document)
+        probe_connection(connection)
+        okta.public_key = None
+        with pytest.raises(SourceFault):
+            API_SOURCES["okta"].fetch_token(source_settings(connection))
+
+    assert differences(published("okta"), exchanges) == VENDORS["okta"].accepted
+    texts = {json.loads(answer.body).get("error") for asked, answer in exchanges if asked.method == "POST"}
+    assert texts >= {"invalid_dpop_proof", "use_dpop_nonce", "invalid_scope", "invalid_client"}
+
+
+def test_the_demonstration_s_okta_answers_as_published():
+    """Its users, factors and roles are those of the sample's records."""
+    records = sample_exports.build(datetime(2026, 7, 1, tzinfo=UTC), users=100)
+    okta = scripted_okta(records["okta"])
+    exchanges = record_exchanges(okta)
+    paths = [USERS, "/api/v1/iam/assignees/users", "/api/v1/groups"]
+    paths += [f"{USERS}/{key}/{each}" for key in okta.users for each in ("factors", "roles")]
+    paths += [f"/api/v1/groups/{key}/users" for key in okta.groups]
+    for number, path in enumerate(paths):
+        okta.answer(Asked(number, "GET", path, {}, {"Authorization": f"SSWS {okta.token}"}, b""))
+
+    assert {answer.status for _, answer in exchanges} == {200}
+    assert differences(published("okta"), exchanges) == []
+
+
 USERS = "/api/v1/users"
 
 
@@ -249,6 +288,11 @@ def test_fastpass_is_a_published_type_of_factor_without_a_schema():
         ("/api/v1/people", {}, "GET /api/v1/people is not published."),
         (USERS, {"size": "200"}, "GET /api/v1/users: parameter size is not published."),
         ("/api/v1/apps", {"limit": "201"}, "GET /api/v1/apps: parameter limit: 201 is greater than"),
+        (
+            "/api/v1/apps",
+            {"limit": "all"},
+            "GET /api/v1/apps: parameter limit: 'all' is not of type 'integer'",
+        ),
         ("/api/v1/logs", {"sortOrder": "UP"}, "GET /api/v1/logs: parameter sortOrder: 'UP' is not one of"),
     ],
 )

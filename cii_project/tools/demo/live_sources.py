@@ -14,6 +14,7 @@ from cii_project.sync.driver import advance
 from cii_project.sync.requests import start_sync
 from cii_project.sync.status import running_sync
 from cii_project.tools.demo.folder import ENTRA_PORT, OKTA_PORT
+from cii_project.tools.demo.names import DOMAIN
 from cii_project.tools.demo.sample_exports import SampleRecord
 from cii_project.tools.scripted_sources.entra import SECRET, ScriptedEntra, entra_user
 from cii_project.tools.scripted_sources.okta import ADMIN_LABELS, ScriptedOkta, okta_factor, okta_user
@@ -27,6 +28,7 @@ LIVE_SOURCES = {"okta": OKTA_PORT, "entra": ENTRA_PORT}
 CALLS_A_MINUTE = 60_000
 # Okta's API lists no certificates as factors.
 OKTA_FACTORS = {"fido2": "u2f", "certificate": "webauthn", "totp": "token:software:totp"}
+OKTA_TEXTS = {"employeeNumber": "employee_id", "department": "department"}
 OKTA_ROLES = {label: kind for kind, label in ADMIN_LABELS.items()}
 ENTRA_METHODS = {
     "fido2": "fido2SecurityKey",
@@ -47,22 +49,22 @@ def scripted_okta(records: list[SampleRecord]) -> ScriptedOkta:
     okta = ScriptedOkta(calls=CALLS_A_MINUTE)
     members: dict[str, list[str]] = {}
     for record in records:
-        key = _key("00u", record)
+        key, login = _key("00u", record), record["login"]
         okta.users[key] = okta_user(
             key,
-            record["login"],
+            login,
             status=record["status"],
             created=record["created_at"],
             statusChanged=record["status_changed_at"],
             lastLogin=record["last_sign_in_at"] or None,
             passwordChanged=record["password_changed_at"] or None,
             profile={
-                "firstName": record["first_name"],
-                "lastName": record["last_name"],
-                "displayName": record["display_name"],
-                "email": record["email"],
-                "employeeNumber": record["employee_id"] or None,
-                "department": record["department"] or None,
+                # Okta gives no null for these, and no user is without an e-mail address.
+                **{name: record[field] for name, field in OKTA_TEXTS.items() if record[field]},
+                "email": record["email"] or (login if "@" in login else f"{login}@{DOMAIN}"),
+                "firstName": record["first_name"] or None,
+                "lastName": record["last_name"] or None,
+                "displayName": record["display_name"] or None,
                 "title": record["title"] or None,
                 "managerId": record["manager"] or None,
                 "userType": record["user_type"],
