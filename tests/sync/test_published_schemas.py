@@ -25,6 +25,7 @@ from integrations.models import Sync
 from integrations.services import probe_connection, save_connection, source_settings
 from integrations.source_data import SourceFault
 from integrations.sources import API_SOURCES
+from integrations.sources.okta.kind import FACTOR_KINDS
 from tests.sync.published import (
     AnswerDiffers,
     answers_match,
@@ -33,7 +34,7 @@ from tests.sync.published import (
     record_exchanges,
     request_matches,
 )
-from tests.sync.worlds import sync
+from tests.sync.worlds import account, connect, serving, sync
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 PEM = KEY.private_bytes(
@@ -62,7 +63,7 @@ OKTA_FACTORS = [
     okta_factor("push", credentialId="ann.ames@example.com", deviceType="SmartPhone_IPhone", platform="IOS"),
     okta_factor("question", question="first_award"),
     okta_factor("sms", phoneNumber="+15550100"),
-    okta_factor("token", provider="RSA", credentialId="1"),
+    okta_factor("token", credentialId="1"),
     okta_factor("token", provider="SYMANTEC", credentialId="2"),
     okta_factor("token:hardware", credentialId="3"),
     okta_factor("token:hotp"),
@@ -203,6 +204,25 @@ def test_okta_refuses_a_token_as_published():
     assert differences(published("okta"), exchanges) == VENDORS["okta"].accepted
     texts = {json.loads(answer.body).get("error") for asked, answer in exchanges if asked.method == "POST"}
     assert texts >= {"invalid_dpop_proof", "use_dpop_nonce", "invalid_scope", "invalid_client"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_okta_s_reader_knows_each_published_status_and_type_of_factor():
+    schemas = published("okta")["components"]["schemas"]
+    states, factor_states = schemas["UserStatus"]["enum"], schemas["UserFactorStatus"]["enum"]
+    users = [okta_user(f"00u{each}", f"{each.lower()}@example.com", status=each) for each in states]
+    users += [okta_user(f"00f{each}", f"factor-{each.lower()}@example.com") for each in factor_states]
+    factors = {f"00f{each}": [okta_factor("push", status=each)] for each in factor_states}
+    with serving(ScriptedOkta(users={each["id"]: each for each in users}, factors=factors)) as server:
+        done = sync(connect(server))
+
+    assert done.state == Sync.State.SUCCEEDED
+    assert {each: account(f"{each.lower()}@example.com").status for each in states} == {
+        each: each.lower() for each in states
+    }
+    with_mfa = {each for each in factor_states if account(f"factor-{each.lower()}@example.com").mfa}
+    assert with_mfa == {"ACTIVE", "ENROLLED"}
+    assert {*FACTOR_KINDS, "token"} == set(schemas["UserFactorType"]["enum"])
 
 
 def test_the_demonstration_s_okta_answers_as_published():
