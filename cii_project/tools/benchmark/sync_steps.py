@@ -52,12 +52,12 @@ class Organization:
         return counts
 
 
-class _Process(BaseManager):
+class _OktaProcess(BaseManager):
     if TYPE_CHECKING:
         Organization = Organization
 
 
-_Process.register("Organization", Organization)
+_OktaProcess.register("Organization", Organization)
 
 
 @step
@@ -65,7 +65,7 @@ def sync_okta(users: int, seed: int, calls: int, share: int, again: bool) -> Jso
     """Sync an organization of ``users`` that allows ``calls`` a minute, of which ``share`` percent are used; with
     ``again`` also after one in a hundred changed, as its log says."""
     # Forked: a new interpreter would have no Django. No thread and no database connection is open yet.
-    with _Process(ctx=get_context("fork")) as process:
+    with _OktaProcess(ctx=get_context("fork")) as process:
         organization = process.Organization(users, seed, calls)
         url, token = organization.place()
         add_source(slug="okta-api", name="Okta", kind="identity", provider="OKTA")
