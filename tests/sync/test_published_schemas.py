@@ -13,6 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from checks.services import add_source
 from cii_project.tools.demo import sample_exports
 from cii_project.tools.demo.live_sources import scripted_okta
+from cii_project.tools.scripted_sources.entra import SECRET, ScriptedEntra, entra_user, graph_error
+from cii_project.tools.scripted_sources.github import ScriptedGitHub, github_error
+from cii_project.tools.scripted_sources.google import ScriptedGoogle, google_user
 from cii_project.tools.scripted_sources.okta import (
     ScriptedOkta,
     okta_error,
@@ -26,6 +29,7 @@ from integrations.services import probe_connection, save_connection, source_sett
 from integrations.source_data import SourceFault
 from integrations.sources import API_SOURCES
 from integrations.sources.okta.kind import FACTOR_KINDS
+from tests.sync import test_entra, test_github, test_google
 from tests.sync.published import (
     AnswerDiffers,
     answers_match,
@@ -34,6 +38,7 @@ from tests.sync.published import (
     record_exchanges,
     request_matches,
 )
+from tests.sync.published_graphql import graphql_matches
 from tests.sync.worlds import account, connect, serving, sync
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -41,19 +46,24 @@ PEM = KEY.private_bytes(
     serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
 ).decode()
 
+# Compared with ``graphql`` of the document.
+GRAPHQL = "/graphql"
+
 
 @dataclass(frozen=True)
 class Vendor:
     """``provider``: a small organization with one of everything that is read. ``document``: the settings of a source that
     reads all of it from an address. ``errors``: the statuses that ``error`` answers. ``change`` makes the changes that only
-    another call lists. ``accepted``: the differences, each where the vendor's other documentation differs from its schemas."""
+    another call lists. ``accepted``: the differences, each where the vendor's other documentation differs from its schemas.
+    ``standard``: paths that a standard describes and no schema of the vendor does."""
 
     provider: Callable[[], Any]
     document: Callable[[str], Mapping[str, Any]]
-    errors: tuple[int, ...]
-    error: Callable[[int], Answer]
+    errors: tuple[int, ...] = ()
+    error: Callable[[int], Answer] = Answer
     change: Callable[[Any], None] = lambda provider: None
     accepted: list[str] = field(default_factory=list)
+    standard: tuple[str, ...] = ()
 
 
 # Each type of factor that Okta publishes a schema for, with each of its providers.
@@ -134,6 +144,45 @@ VENDORS = {
         # A token that is bound to a key is of this type: developer.okta.com/docs/guides/dpop and RFC 9449 §5.
         ["POST /oauth2/v1/token 200:\n  $.token_type: 'DPoP' is not one of ['Bearer', 'N_A']"],
     ),
+    "google": Vendor(
+        lambda: test_google.customer(page=2),
+        lambda url: {
+            "service_account": test_google.key_file(),
+            "admin": ScriptedGoogle.admin,
+            "addresses": {"token": f"{url}/token", "api": url},
+            "passes": test_google.ALL_PASSES,
+        },
+        standard=("/token",),
+    ),
+    "entra": Vendor(
+        lambda: test_entra.tenant(page=2),
+        lambda url: {
+            "tenant": ScriptedEntra.tenant,
+            "client_id": ScriptedEntra.client_id,
+            "client_secret": SECRET,
+            "addresses": {"login": url, "graph": url},
+            "passes": {"sign_ins": True, "factors": True, "groups": True},
+        },
+        (400, 401, 403, 404, 429, 503),
+        graph_error,
+        standard=(f"/{ScriptedEntra.tenant}/oauth2/v2.0/token",),
+    ),
+    "github": Vendor(
+        lambda: test_github.organization(
+            page=2, saml={1: ("ann.ames@example.com", None), -5: ("left@example.com", "left")}
+        ),
+        lambda url: {
+            "organization": ScriptedGitHub.organization,
+            "authorization": "app",
+            "app_id": ScriptedGitHub.app_id,
+            "installation_id": ScriptedGitHub.installation_id,
+            "private_key": test_github.PEM,
+            "url": url,
+            "passes": {"identities": True, "groups": True},
+        },
+        (401, 403, 404),
+        github_error,
+    ),
 }
 
 
@@ -153,8 +202,10 @@ def test_a_sync_asks_and_is_answered_as_published(kind):
 
     assert (first.state, first.error) == (Sync.State.SUCCEEDED, "")
     assert (second.state, second.error) == (Sync.State.SUCCEEDED, "")
+    exchanges = [each for each in exchanges if each[0].path not in vendor.standard]
     assert differences(document, exchanges) == vendor.accepted
-    asked = {(operation(document, each.path, each.method)[0], each.method.lower()) for each, _ in exchanges}
+    rest = [each for each, _ in exchanges if each.path != GRAPHQL]
+    asked = {(operation(document, each.path, each.method)[0], each.method.lower()) for each in rest}
     assert asked == {(path, method) for path in document["paths"] for method in document["paths"][path]}
 
 
@@ -163,6 +214,9 @@ def differences(document: Mapping[str, Any], exchanges: list[tuple[Asked, Answer
     found: dict[str, None] = {}
     for asked, answer in exchanges:
         try:
+            if asked.path == GRAPHQL:
+                graphql_matches(document, asked, answer)
+                continue
             request_matches(document, asked)
             answers_match(document, asked.path, asked.method, answer)
         except AnswerDiffers as error:
@@ -325,3 +379,51 @@ def test_a_request_that_is_not_as_published_is_refused(path, query, text):
 def test_a_status_that_is_not_published_is_refused():
     with pytest.raises(AnswerDiffers, match="GET /api/v1/users: status 418 is not published"):
         answers_match(published("okta"), USERS, "GET", json_answer([], 418))
+
+
+def google_users(**values: Any) -> Answer:
+    user = google_user("101", "ann.ames@example.com", **values)
+    return json_answer({"kind": "admin#directory#users", "users": [user]})
+
+
+def graph_users(**values: Any) -> Answer:
+    users = [entra_user("u1", "ann.ames@contoso.com", **values)]
+    return json_answer({"@odata.context": "https://graph.example.com/v1.0/$metadata#users", "value": users})
+
+
+def github_teams(**values: Any) -> Answer:
+    team = ScriptedGitHub(teams={"core": ("Core", [])})._team(1, "core")
+    return json_answer([team | values])
+
+
+LISTS = {
+    "google": ("/admin/directory/v1/users", google_users),
+    "entra": ("/v1.0/users", graph_users),
+    "github": ("/orgs/example-inc/teams", github_teams),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "text"),
+    [
+        ("google", {"isAdmin": "yes"}, "isAdmin: 'yes' is not of type 'boolean'"),
+        ("google", {"kind": "user"}, "kind: 'user' is not one of ['admin#directory#user']"),
+        ("google", {"lastLoginTime": "2026-11-20"}, "lastLoginTime: '2026-11-20' is not a 'date-time'"),
+        ("google", {"emails": [{"mail": "a@example.com"}]}, "emails[0]: Unevaluated properties"),
+        ("google", {"twoStep": True}, "Unevaluated properties are not allowed ('twoStep' was unexpected)"),
+        ("entra", {"accountEnabled": "true"}, "accountEnabled: 'true' is not of type 'boolean'"),
+        ("entra", {"id": None}, "id: None is not of type 'string'"),
+        ("entra", {"signInActivity": {"last": "2026-11-20T08:30:00Z"}}, "('last' was unexpected)"),
+        ("entra", {"manager": {"id": "u2"}}, "manager: '@odata.type' is a required property"),
+        ("entra", {"isAdmin": True}, "Unevaluated properties are not allowed ('isAdmin' was unexpected)"),
+        ("github", {"id": "1"}, "id: '1' is not of type 'integer'"),
+        ("github", {"type": "company"}, "type: 'company' is not one of ['enterprise', 'organization']"),
+        ("github", {"members": []}, "('members' was unexpected)"),
+    ],
+)
+def test_a_list_that_is_not_as_its_vendor_publishes_it_is_refused(kind, change, text):
+    path, answer = LISTS[kind]
+    answers_match(published(kind), path, "GET", answer())
+    with pytest.raises(AnswerDiffers) as refused:
+        answers_match(published(kind), path, "GET", answer(**change))
+    assert text in str(refused.value)

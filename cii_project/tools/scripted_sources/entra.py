@@ -14,6 +14,7 @@ CODES = {
     404: "Request_ResourceNotFound",
 }
 NO_LICENCE = "Authentication_RequestFromNonPremiumTenantOrB2CTenant"
+REQUEST_ID = "b0282ff7-0000-4000-8000-000000000001"
 SECRET = "scripted~secret~0123456789"  # noqa: S105  of a scripted server
 
 
@@ -24,7 +25,8 @@ def graph_error(status: int, code: str = "", headers: dict[str, str] | None = No
     text = messages.get(
         code, "Insufficient privileges to complete the operation." if status == 403 else "Scripted."
     )
-    return json_answer({"error": {"code": code, "message": text, "innerError": {}}}, status, headers)
+    inner = {"date": "2026-11-29T06:00:00", "request-id": REQUEST_ID, "client-request-id": REQUEST_ID}
+    return json_answer({"error": {"code": code, "message": text, "innerError": inner}}, status, headers)
 
 
 def entra_user(key: str, login: str, **values: Json) -> JsonObject:
@@ -121,7 +123,11 @@ class ScriptedEntra:
         found = {name: user[name] for name in wanted if name in user}
         boss = self.managers.get(user["id"])
         if "manager" in asked.query.get("$expand", "") and boss:
-            found["manager"] = {"id": boss, "userPrincipalName": self.users[boss]["userPrincipalName"]}
+            found["manager"] = {
+                "@odata.type": "#microsoft.graph.user",
+                "id": boss,
+                "userPrincipalName": self.users[boss]["userPrincipalName"],
+            }
         return found
 
     def _registration(self, key: str) -> JsonObject:
@@ -153,7 +159,8 @@ class ScriptedEntra:
     def _list(self, asked: Asked, items: list[JsonObject]) -> Answer:
         start = int(asked.query.get("$skiptoken", "0"))
         most = min(int(asked.query.get("$top", self.page)), self.page)
-        value: JsonObject = {"value": items[start : start + most]}
+        context = f"{self.base}/v1.0/$metadata#{asked.path.removeprefix('/v1.0/')}"
+        value: JsonObject = {"@odata.context": context, "value": items[start : start + most]}
         if start + most < len(items):
             query = urlencode({**asked.query, "$skiptoken": start + most}, safe="$(),=")
             value["@odata.nextLink"] = f"{self.base}{asked.path}?{query}"

@@ -27,6 +27,20 @@ ERRORS = {
     502: "Server Error",
 }
 
+WEB = "https://github.com"
+# What a user of the REST API has an address of → its path below the user's own.
+USER_URLS = {
+    "events": "events{/privacy}",
+    "followers": "followers",
+    "following": "following{/other_user}",
+    "gists": "gists{/gist_id}",
+    "organizations": "orgs",
+    "received_events": "received_events",
+    "repos": "repos",
+    "starred": "starred{/owner}{/repo}",
+    "subscriptions": "subscriptions",
+}
+
 
 def github_error(status: int, text: str = "", headers: dict[str, str] | None = None) -> Answer:
     """An error as GitHub's REST API answers it."""
@@ -179,14 +193,11 @@ class ScriptedGitHub:
             case ["orgs", self.organization, "outside_collaborators"]:
                 return self._collaborators(asked)
             case ["orgs", self.organization, "teams"]:
-                teams = [
-                    {"id": place, "slug": slug, "name": name, "privacy": "closed", "parent": None}
-                    for place, (slug, (name, _)) in enumerate(self.teams.items(), 1)
-                ]
+                teams = [self._team(place, slug) for place, slug in enumerate(self.teams, 1)]
                 return self._list(asked, teams)
             case ["orgs", self.organization, "teams", slug, "members"] if slug in self.teams:
                 people = {each.id: each for each in self.members}
-                return self._list(asked, [_simple(people[key]) for key in self.teams[slug][1]])
+                return self._list(asked, [self._person(people[key]) for key in self.teams[slug][1]])
             case _:
                 return github_error(404, headers=self._rate("core"))
 
@@ -196,7 +207,47 @@ class ScriptedGitHub:
             if not self.is_owner:
                 return github_error(422, headers=self._rate("core"))
             people = [each for each in people if not each.two_factor]
-        return self._list(asked, [_simple(each) for each in people])
+        return self._list(asked, [self._person(each) for each in people])
+
+    def _team(self, place: int, slug: str) -> JsonObject:
+        url, page = (
+            f"{self.base}/organizations/1/team/{place}",
+            f"{WEB}/orgs/{self.organization}/teams/{slug}",
+        )
+        return {
+            "id": place,
+            "node_id": f"T_{place}",
+            "slug": slug,
+            "name": self.teams[slug][0],
+            "description": None,
+            "privacy": "closed",
+            "notification_setting": "notifications_enabled",
+            "permission": "pull",
+            "type": "organization",
+            "organization_id": 1,
+            "url": url,
+            "html_url": page,
+            "members_url": f"{url}/members{{/member}}",
+            "repositories_url": f"{url}/repos",
+            "parent": None,
+        }
+
+    def _person(self, person: Person) -> JsonObject:
+        """A "simple user" of the REST API."""
+        url = f"{self.base}/users/{person.login}"
+        return {
+            "login": person.login,
+            "id": person.id,
+            "node_id": f"U_{person.id}",
+            "gravatar_id": "",
+            "type": person.type,
+            "site_admin": False,
+            "user_view_type": "public",
+            "avatar_url": f"{WEB}/{person.login}.png",
+            "html_url": f"{WEB}/{person.login}",
+            "url": url,
+            **{f"{name}_url": f"{url}/{path}" for name, path in USER_URLS.items()},
+        }
 
     def _list(self, asked: Asked, items: list[JsonObject]) -> Answer:
         page, most = int(asked.query.get("page", 1)), min(int(asked.query.get("per_page", 30)), self.page)
@@ -205,16 +256,6 @@ class ScriptedGitHub:
             query = urlencode({**asked.query, "page": page + 1})
             headers["Link"] = f'<{self.base}{asked.path}?{query}>; rel="next"'
         return json_answer(items[(page - 1) * most : page * most], headers=headers)
-
-
-def _simple(person: Person) -> JsonObject:
-    return {
-        "login": person.login,
-        "id": person.id,
-        "node_id": f"U_{person.id}",
-        "type": person.type,
-        "site_admin": False,
-    }
 
 
 def _page_info(end: int, count: int) -> JsonObject:
