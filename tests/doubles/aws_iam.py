@@ -166,7 +166,9 @@ class ScriptedIam:
             "SessionToken": ROLE_TOKEN,
             "Expiration": "2100-01-01T00:00:00Z",
         }
-        return {"Credentials": credentials, "AssumedRoleUser": {"Arn": f"{self.role}/identity-checks"}}
+        arn = f"{self.role.replace(':iam:', ':sts:').replace(':role/', ':assumed-role/')}/identity-checks"
+        role = {"Arn": arn, "AssumedRoleId": "AROAEXAMPLE000000001:identity-checks"}
+        return {"Credentials": credentials, "AssumedRoleUser": role}
 
     def _generate(self, form: dict[str, str]) -> Any:
         self.polls -= 1
@@ -200,11 +202,15 @@ class ScriptedIam:
         name = form["UserName"]
         if name not in [each["UserName"] for each in self.users]:
             return iam_error("NoSuchEntity", f"The user with name {name} cannot be found.", 404)
-        found = [{"UserName": name, "SerialNumber": each} for each in self.devices.get(name, ())]
+        made = {"UserName": name, "EnableDate": "2024-03-01T09:00:00Z"}
+        found = [{**made, "SerialNumber": each} for each in self.devices.get(name, ())]
         return {"MFADevices": found, "IsTruncated": False}
 
     def _list_virtual(self, form: dict[str, str]) -> Any:
-        found = [{"SerialNumber": serial, "User": {"Arn": arn}} for serial, arn in self.virtual]
+        found = [
+            {"SerialNumber": serial, "EnableDate": "2024-03-01T09:00:00Z", "User": _holder(arn)}
+            for serial, arn in self.virtual
+        ]
         return self._page(form, "VirtualMFADevices", found)
 
     def _page(self, form: dict[str, str], key: str, items: list[Any]) -> Any:
@@ -215,6 +221,15 @@ class ScriptedIam:
         end = start + min(int(form.get("MaxItems", 100)), self.page)
         place = {"Marker": f"place-{end}"} if end < len(items) else {}
         return {key: items[start:end], "IsTruncated": bool(place), **place}
+
+
+def _holder(arn: str) -> dict[str, str]:
+    """The user of a virtual device; the root user has the account's id and neither name nor path."""
+    name = arn.partition(":user/")[2]
+    made = {"Arn": arn, "CreateDate": "2024-03-01T09:00:00Z"}
+    if not name:
+        return {"UserId": ACCOUNT, **made}
+    return {"Path": "/", "UserName": name, "UserId": f"AIDA{name.upper():0>16}", **made}
 
 
 def result_of(action: str, result: dict[str, Any]) -> Answer:

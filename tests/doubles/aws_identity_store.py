@@ -9,9 +9,10 @@ import orjson
 
 from cii_project.tools.scripted_sources.server import Answer, Asked
 from tests.doubles.aws_iam import CALLER, signature_problem
-from tests.doubles.aws_permission_sets import STORE, Refused, ScriptedPermissionSets
+from tests.doubles.aws_permission_sets import STORE, Refused, ScriptedPermissionSets, group_id
 
 REGION = "eu-central-1"
+ARN = "arn:aws:identitystore:::"
 # Errors of the signature have other codes in JSON than in XML.
 CODES = {
     b"SignatureDoesNotMatch": "InvalidSignatureException",
@@ -26,9 +27,12 @@ def store_error(code: str, message: str = "", status: int = 400) -> Answer:
 
 def store_user(number: int, name: str, **values: Any) -> dict[str, Any]:
     """A user as ``ListUsers`` shows one."""
+    key = f"9067e0a1-0000-0000-0000-{number:012}"
     return {
         "IdentityStoreId": STORE,
-        "UserId": f"9067e0a1-0000-0000-0000-{number:012}",
+        "UserId": key,
+        "UserArn": f"{ARN}user/{key}",
+        "Revision": "1",
         "UserName": name,
         "Name": {"GivenName": "Given", "FamilyName": "Family"},
         "DisplayName": name.title(),
@@ -80,14 +84,32 @@ class ScriptedIdentityStore:
         return answers[operation](body) if operation in answers else store_error("UnknownOperationException")
 
     def _groups(self, body: dict[str, Any]) -> Answer:
-        found = [{"GroupId": f"g-{name}", "DisplayName": name} for name in self.groups]
+        found = [
+            {
+                "IdentityStoreId": STORE,
+                "GroupId": group_id(name),
+                "GroupArn": f"{ARN}group/{group_id(name)}",
+                "Revision": "1",
+                "DisplayName": name,
+            }
+            for name in self.groups
+        ]
         return self._page(body, "Groups", found)
 
     def _members(self, body: dict[str, Any]) -> Answer:
-        name = body["GroupId"].removeprefix("g-")
-        if name not in self.groups:
+        members = {group_id(name): keys for name, keys in self.groups.items()}
+        if body["GroupId"] not in members:
             return store_error("ResourceNotFoundException", "GROUP not found.")
-        found = [{"GroupId": body["GroupId"], "MemberId": {"UserId": each}} for each in self.groups[name]]
+        found = [
+            {
+                "IdentityStoreId": STORE,
+                "MembershipId": (key := group_id(f"{body['GroupId']} {each}")),
+                "MembershipArn": f"{ARN}membership/{key}",
+                "GroupId": body["GroupId"],
+                "MemberId": {"UserId": each},
+            }
+            for each in members[body["GroupId"]]
+        ]
         return self._page(body, "GroupMemberships", found)
 
     def _page(self, body: dict[str, Any], key: str, items: list[Any]) -> Answer:

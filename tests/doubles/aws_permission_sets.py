@@ -3,12 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import NAMESPACE_DNS, uuid5
 
 STORE = "d-1234567890"
 INSTANCE = "arn:aws:sso:::instance/ssoins-0123456789abcdef"
 MANAGED = "arn:aws:iam::aws:policy/"
 # The account of the instance.
 OWNER = "999999999999"
+
+
+def group_id(name: str) -> str:
+    """The id of a group of the identity store."""
+    return str(uuid5(NAMESPACE_DNS, name))
 
 
 class Refused(Exception):
@@ -49,7 +55,9 @@ class ScriptedPermissionSets:
                 "AttachedManagedPolicies",
                 [{"Name": each, "Arn": MANAGED + each} for each in self._set(body).managed],
             ),
-            "GetInlinePolicyForPermissionSet": lambda body: {"InlinePolicy": self._set(body).inline},
+            "GetInlinePolicyForPermissionSet": lambda body: (
+                {"InlinePolicy": policy} if (policy := self._set(body).inline) else {}
+            ),
             "ListAccountsForProvisionedPermissionSet": lambda body: self._page(
                 body, "AccountIds", list(self._set(body).accounts)
             ),
@@ -89,7 +97,7 @@ class ScriptedPermissionSets:
                 "AccountId": body["AccountId"],
                 "PermissionSetArn": body["PermissionSetArn"],
                 "PrincipalType": "GROUP" if each.startswith("g-") else "USER",
-                "PrincipalId": each,
+                "PrincipalId": group_id(each.removeprefix("g-")) if each.startswith("g-") else each,
             }
             for each in holders
         ]
