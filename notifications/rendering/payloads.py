@@ -86,15 +86,7 @@ class CheckEvent:
     def variables(self, audience: str, language: str = ENGLISH) -> Mapping[str, object]:
         """The variables of a message template that are the same in every message of the event to this
         audience, in this language."""
-        key = audience, language
-        if key not in self._variables:
-            self._variables[key] = {
-                "check": self._check_values(language),
-                "link": MarkdownText(self.link),
-                "published": self.published_text,
-                "text": self._text(audience, language),
-            }
-        return self._variables[key]
+        return self._shared(audience, language)[0]
 
     def texts_in(self, language: str) -> Mapping[str, AudienceText]:
         """The texts by audience, in the language of a tag such as ``de-AT``; English where there is no other."""
@@ -122,10 +114,24 @@ class CheckEvent:
 
     def variables_about(self, user: "Item", audience: str, language: str) -> dict[str, object]:
         """The variables of a message about one user that depend on the event and the user's details alone."""
-        shared = self.variables(audience, language)
+        shared, text = self._shared(audience, language)
         facts = self.facts_about(user, audience, language)
         lines = MarkdownText("".join(f"{inert(fact)}\n" for fact in facts))
-        return {**shared, "text": {**self._text(audience, language), "facts": facts, "fact_list": lines}}
+        return {**shared, "text": {**text, "facts": facts, "fact_list": lines}}
+
+    def _shared(self, audience: str, language: str) -> tuple[dict[str, object], dict[str, object]]:
+        """The variables that all recipients of a language share, and those of ``text`` among them."""
+        key = audience, language
+        if key not in self._variables:
+            text = self._text(audience, language)
+            variables: dict[str, object] = {
+                "check": self._check_values(language),
+                "link": MarkdownText(self.link),
+                "published": self.published_text,
+                "text": text,
+            }
+            self._variables[key] = variables, text
+        return self._variables[key]
 
     def _text(self, audience: str, language: str) -> dict[str, object]:
         if audience not in self.texts:
@@ -138,8 +144,8 @@ class CheckEvent:
         }
 
     @cached_property
-    def _variables(self) -> dict[tuple[str, str], dict[str, object]]:
-        return {}  # filled by variables(): the same for all recipients of a language
+    def _variables(self) -> dict[tuple[str, str], tuple[dict[str, object], dict[str, object]]]:
+        return {}  # filled by _shared()
 
     def _check_values(self, language: str) -> dict[str, object]:
         check = self.check_in(language)
