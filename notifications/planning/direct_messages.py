@@ -247,7 +247,7 @@ class _DraftWriter:
             one.finding.user.display_name,
             content.due_text(one.role, language),
             content.presentation.instructions_url,
-            content.facts_about(details.items[one.finding.pk], one.role, language),
+            content.facts(details.items[one.finding.pk].details, one.role, language),
         )
         return text, error
 

@@ -158,13 +158,13 @@ class DirectMessage:
 
     @property
     def variables(self) -> dict[str, object]:
-        recipient = self.recipient
+        recipient, details = self.recipient, self.user.details
         return {
-            **self.event.variables_about(self.user, recipient.kind, self.language),
+            **self.event.variables_about(details, recipient.kind, self.language),
             "user": {
                 "login": self.user.login,
                 "display_name": self.display_name,
-                "details": TemplateDetails(self.user.details),
+                "details": TemplateDetails(details),
                 "trust_level": self.trust,
             },
             "recipient": {

@@ -13,6 +13,7 @@ import orjson
 from checks.services import AudienceText, LoginDetail
 from integrations.services import (
     ENGLISH,
+    JsonMapping,
     MarkdownText,
     Reader,
     base_language,
@@ -104,18 +105,18 @@ class CheckEvent:
         day = due_date(self.published, text.due_days, self.presentation.zone)
         return translator_for(language).full_date(day)
 
-    def facts_about(self, user: "Item", audience: str, language: str) -> list[str]:
-        """What the text for this audience shows of the user's details, a line each, in the reader's words."""
+    def facts(self, details: JsonMapping, audience: str, language: str) -> list[str]:
+        """What the text for this audience shows of a user's details, a line each, in the reader's words."""
         text = self.texts.get(audience)
         if text is None or not text.shows:
             return []
         reader = Reader(translator_for(language), self.presentation.zone, self.published)
-        return fact_lines(user.plain["details"], text.shows, reader)
+        return fact_lines(details, text.shows, reader)
 
-    def variables_about(self, user: "Item", audience: str, language: str) -> dict[str, object]:
+    def variables_about(self, details: JsonMapping, audience: str, language: str) -> dict[str, object]:
         """The variables of a message about one user that depend on the event and the user's details alone."""
         shared, text = self._shared(audience, language)
-        facts = self.facts_about(user, audience, language)
+        facts = self.facts(details, audience, language)
         lines = MarkdownText("".join(f"{inert(fact)}\n" for fact in facts))
         return {**shared, "text": {**text, "facts": facts, "fact_list": lines}}
 

@@ -5,7 +5,7 @@ The contract's ``details`` stay as they are; this is what people read of them in
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -131,11 +131,10 @@ def value_of(key: str, text: Json, reader: Reader) -> str:
     return _in_words(key, value, reader)
 
 
-def fact_lines(details: Iterable[JsonMapping], keys: Sequence[str], reader: Reader) -> list[str]:
-    """“No second step at: Okta”: those ``details`` of the contract that ``keys`` name, in the order of ``keys``."""
-    values = {str(pair.get("key")): pair.get("value") for pair in details}
+def fact_lines(details: JsonMapping, keys: Sequence[str], reader: Reader) -> list[str]:
+    """“No second step at: Okta”: those ``details`` (key → value, decoded) that ``keys`` name, in the order of ``keys``."""
     # A line break in a value would look like a line of the message.
-    found = ((key, " ".join(value_of(key, values.get(key), reader).split())) for key in keys)
+    found = ((key, " ".join(_in_words(key, details.get(key), reader).split())) for key in keys)
     return [f"{label_of(key, reader.translate)}: {value}" for key, value in found if value]
 
 
