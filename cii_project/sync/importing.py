@@ -181,7 +181,7 @@ def import_group(
         return None
     try:
         return import_accounts(
-            enumerate(_group_records(source, reading, dict(absent)), 1),
+            enumerate(_group_records(source, kind, reading, dict(absent)), 1),
             source=source,
             file_name=f"Sync: {kind.slug}",
             progress=progress,
@@ -198,7 +198,12 @@ def import_group(
         raise
 
 
-def _group_records(source: Source, reading: SyncPass, absent: JsonObject) -> Iterator[JsonObject]:
+def _group_records(
+    source: Source, kind: SyncPassKind, reading: SyncPass, absent: JsonObject
+) -> Iterator[JsonObject]:
+    if kind.per_account and not absent:
+        yield from _account_records(source, reading)
+        return
     for found in spool.joined_records(reading):
         for _, key, login in live_accounts(source):
             record = found.records.get(key) if key else None
@@ -206,3 +211,11 @@ def _group_records(source: Source, reading: SyncPass, absent: JsonObject) -> Ite
                 yield {**record, "source_key": key, "login": login}
             elif absent and key and found.holds(key):
                 yield {**absent, "source_key": key, "login": login}
+
+
+def _account_records(source: Source, reading: SyncPass) -> Iterator[JsonObject]:
+    """The records of a pass that asks account by account, some thousand at a time, for the accounts that exist."""
+    accounts = Account.objects.filter(source=source).exclude(status=Status.DELETED)
+    for records in spool.account_records(reading, READ_AT_ONCE):
+        for key, login in accounts.filter(source_key__in=list(records)).values_list("source_key", "login"):
+            yield {**records[key], "source_key": key, "login": login}

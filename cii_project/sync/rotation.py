@@ -73,7 +73,7 @@ def planned_accounts(
     changed: list[str] = []
     watched: list[str] = []
     others: list[str] = []
-    for key, has_changed, is_watched in _marked_accounts(source, kind):
+    for key, has_changed, is_watched in _marked_accounts(source, kind).iterator():
         is_changed = has_changed or (named is not None and key in named)
         (changed if is_changed else watched if is_watched else others).append(key)
     most = ceil(len(others) * min(timedelta(hours=connection.period_hours) / ROTATION, 1))

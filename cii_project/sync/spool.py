@@ -70,6 +70,20 @@ def joined_records(reading: SyncPass) -> Iterator[JoinedRecords]:
         yield found
 
 
+def account_records(reading: SyncPass, at_once: int) -> Iterator[dict[str, JsonObject]]:
+    """The records by ``source_key`` of a pass that stores all records of an account in one page: about ``at_once`` at a
+    time."""
+    found: dict[str, JsonObject] = {}
+    for page in pages_of(reading):
+        for record in page:
+            if key := str(record.get("source_key", "")):
+                _join(found.setdefault(key, {}), record)
+        if len(found) >= at_once:
+            yield found
+            found = {}
+    yield found
+
+
 def _join(into: JsonObject, record: JsonObject) -> None:
     for name, value in record.items():
         known = into.get(name)
