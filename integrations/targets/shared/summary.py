@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import accumulate
 from typing import Literal
 
 from integrations.formatted_text import (
@@ -385,13 +386,14 @@ def _with_text(span: TextSpan, text: str) -> TextSpan:
 def _within(texts: Sequence[FormattedText], characters: int) -> list[FormattedText]:
     """The texts, the longest of them shortened alike so that all keep to ``characters`` together.
 
-    A text that is left out would be worse than a shortened one: it may be all that is said of a check. Only where each
-    would get fewer than ``LEAST_CHARACTERS`` are the last ones left out.
+    A text that is left out would be worse than a shortened one: it may be all that is said of a check. Only where a
+    longer one would get fewer than ``LEAST_CHARACTERS`` are the last ones left out.
     """
     kept = [text for text in texts if length_of(text)]
     if sum(map(length_of, kept)) <= characters:
         return kept
-    kept = kept[: max(1, characters // LEAST_CHARACTERS)]
+    needed = accumulate(min(length_of(text), LEAST_CHARACTERS) for text in kept)
+    kept = kept[: max(1, sum(total <= characters for total in needed))]
     left = share = characters
     for number, length in enumerate(sorted(map(length_of, kept))):
         share = left // (len(kept) - number)
