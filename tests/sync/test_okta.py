@@ -6,7 +6,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from checks.models import Account, FieldGroup, SourceFreshness
 from checks.services import add_source
-from cii_project.tools.scripted_sources.okta import okta_factor, okta_user
+from cii_project.sync import driver, importing
+from cii_project.tools.scripted_sources.okta import ScriptedOkta, okta_factor, okta_user
 from integrations.models import SpooledPage, Sync
 from integrations.services import save_connection
 from integrations.sources.okta.kind import factor_of, user_of
@@ -101,6 +102,22 @@ def test_a_changed_factor_changes_that_account_alone():
     assert again.passes.get(slug="factors").changed == 1
     assert account("cem.cole@example.com").mfa is True
     assert account("cem.cole@example.com").status == "active"
+
+
+def test_factors_of_more_users_than_are_imported_at_a_time_all_arrive(monkeypatch):
+    monkeypatch.setattr(importing, "READ_AT_ONCE", 2)
+    # A page of the spool holds the answers about so many users.
+    monkeypatch.setattr(driver, "BATCH", 2)
+    keys = [f"00u{number}" for number in range(9)]
+    okta = ScriptedOkta(
+        users={key: okta_user(key, f"{key}@example.com") for key in keys},
+        factors={key: [okta_factor("push")] for key in keys[::2]},
+    )
+    with serving(okta) as server:
+        sync(connect(server))
+
+    found = dict(Account.objects.values_list("source_key", "mfa"))
+    assert found == {key: number % 2 == 0 for number, key in enumerate(keys)}
 
 
 def test_a_user_who_left_the_listing_is_deleted_and_one_who_was_renamed_keeps_the_account():
