@@ -5,7 +5,6 @@ last user of the page before was created: nobody is missed when users are added 
 one call a user; the members of a role, and the log of the tenant, page by checkpoint.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -15,11 +14,7 @@ from urllib.parse import quote, urlencode
 from requests.auth import AuthBase
 
 from integrations.auth.client_assertions import (
-    ASSERTION_TYPE,
     claims_of,
-    client_claims,
-    private_key,
-    signed_token,
 )
 from integrations.json_types import JsonMapping, JsonObject
 from integrations.source_data import (
@@ -34,7 +29,7 @@ from integrations.source_data import (
 )
 from integrations.sources.shared.api_source import AccessToken, ApiSource, RateLimit, SyncPassKind
 from integrations.sources.shared.attributes import ATTRIBUTES_FIELD, attribute_text, mapped_attributes
-from integrations.sources.shared.cloud_fields import PROXY_CA, key_errors, pass_field
+from integrations.sources.shared.cloud_fields import PROXY_CA, check_private_key, pass_field
 from integrations.sources.shared.memberships import ListPage, in_group, next_memberships
 from integrations.sources.shared.probing import try_permission
 from integrations.sources.shared.source_call import (
@@ -44,7 +39,7 @@ from integrations.sources.shared.source_call import (
     objects_at,
     text_at,
 )
-from integrations.sources.shared.token_endpoint import oauth_error, request_token
+from integrations.sources.shared.token_endpoint import client_assertion, oauth_error, request_token
 from integrations.targets.shared.documents import DocumentReader
 from integrations.targets.shared.setting_fields import Field
 
@@ -248,9 +243,7 @@ class Auth0Source(ApiSource):
     )
 
     def check(self, reader: DocumentReader, settings: JsonObject, secrets: JsonObject) -> None:
-        if key := secrets.get("private_key"):
-            with key_errors(reader, "private_key"):
-                private_key(key)
+        check_private_key(reader, secrets)
 
     def passes_of(self, settings: JsonMapping) -> list[SyncPassKind]:
         """Without named roles nothing says who is an administrator."""
@@ -331,17 +324,8 @@ def _proof(source: SourceSettings) -> dict[str, str]:
     key signs (auth0.com/docs/get-started/authentication-and-authorization-flow/authenticate-with-private-key-jwt)."""
     if source.settings.get("authorization") != "private_key_jwt":
         return {"client_secret": str(source.secrets.get("client_secret", ""))}
-    key_id = source.settings.get("key_id")
-    claims = client_claims(
-        source.settings["client_id"], f"{_base(source)}/", time.time(), lifetime=ASSERTION_SECONDS
-    )
-    assertion = signed_token(
-        claims,
-        private_key(source.secrets.get("private_key", "")),
-        {"kid": key_id} if key_id else {},
-        source.settings.get("algorithm", "RS256"),
-    )
-    return {"client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion}
+    algorithm = source.settings.get("algorithm", "RS256")
+    return client_assertion(source, f"{_base(source)}/", algorithm=algorithm, lifetime=ASSERTION_SECONDS)
 
 
 def _call(source: SourceSettings, auth: AuthBase | None) -> SourceCall:

@@ -4,7 +4,6 @@ Profiles, sign-ins and registered methods come from three lists, each with its o
 by the user's id. ``signInActivity`` and the registration report need Entra ID P1 or P2.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -12,12 +11,9 @@ from typing import Any
 from requests.auth import AuthBase
 
 from integrations.auth.client_assertions import (
-    ASSERTION_TYPE,
     belongs_together,
     certificate_thumbprint,
-    client_claims,
     private_key,
-    signed_token,
 )
 from integrations.json_types import JsonMapping, JsonObject
 from integrations.source_data import (
@@ -34,7 +30,7 @@ from integrations.sources.shared.memberships import ListPage, next_memberships
 from integrations.sources.shared.probing import probe_passes
 from integrations.sources.shared.role_holders import Assignment, next_role_holders
 from integrations.sources.shared.source_call import HeaderAuth, JsonAnswer, SourceCall, text_at
-from integrations.sources.shared.token_endpoint import oauth_error, request_token
+from integrations.sources.shared.token_endpoint import client_assertion, oauth_error, request_token
 from integrations.targets.shared.documents import DocumentReader
 from integrations.targets.shared.setting_fields import Field
 
@@ -236,11 +232,8 @@ class EntraSource(ApiSource):
             "scope": f"{CLOUDS[source.settings['cloud']][1]}/.default",
         }
         if source.settings["authorization"] == "certificate":
-            claims = client_claims(source.settings["client_id"], f"{login}{path}", time.time())
-            key = private_key(source.secrets.get("private_key", ""))
             header = {"x5t#S256": certificate_thumbprint(source.settings["certificate"])}
-            form["client_assertion_type"] = ASSERTION_TYPE
-            form["client_assertion"] = signed_token(claims, key, header, "PS256")
+            form |= client_assertion(source, f"{login}{path}", header=header, algorithm="PS256")
         else:
             form["client_secret"] = source.secrets.get("client_secret", "")
         return request_token(_call(source, login, None), path, form)

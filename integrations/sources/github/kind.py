@@ -27,7 +27,7 @@ from integrations.source_data import (
     SourceSettings,
 )
 from integrations.sources.shared.api_source import AccessToken, ApiSource, RateLimit, SyncPassKind
-from integrations.sources.shared.cloud_fields import PROXY_CA, groups_field, key_errors, pass_field
+from integrations.sources.shared.cloud_fields import PROXY_CA, check_private_key, groups_field, pass_field
 from integrations.sources.shared.memberships import ListPage, next_memberships
 from integrations.sources.shared.probing import Attempt, try_permission
 from integrations.sources.shared.source_call import (
@@ -196,9 +196,7 @@ class GitHubSource(ApiSource):
     )
 
     def check(self, reader: DocumentReader, settings: JsonObject, secrets: JsonObject) -> None:
-        if key := secrets.get("private_key"):
-            with key_errors(reader, "private_key"):
-                private_key(key)
+        check_private_key(reader, secrets)
 
     def fetch_token(self, source: SourceSettings) -> AccessToken | None:
         if source.settings.get("authorization") == "token":

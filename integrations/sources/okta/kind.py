@@ -5,7 +5,6 @@ more each. Whose factors have changed is in the System Log, 1,000 events a page.
 ``X-Rate-Limit-*``.
 """
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
@@ -15,12 +14,8 @@ from urllib.parse import quote
 from requests.auth import AuthBase
 
 from integrations.auth.client_assertions import (
-    ASSERTION_TYPE,
     claims_of,
-    client_claims,
     new_proof_key,
-    private_key,
-    signed_token,
 )
 from integrations.json_types import JsonMapping, JsonObject
 from integrations.source_data import (
@@ -35,7 +30,7 @@ from integrations.source_data import (
 )
 from integrations.sources.shared.api_source import AccessToken, ApiSource, ChangeLog, RateLimit, SyncPassKind
 from integrations.sources.shared.attributes import ATTRIBUTES_FIELD, mapped_attributes
-from integrations.sources.shared.cloud_fields import PROXY_CA, groups_field, key_errors, pass_field
+from integrations.sources.shared.cloud_fields import PROXY_CA, check_private_key, groups_field, pass_field
 from integrations.sources.shared.memberships import ListPage, next_memberships
 from integrations.sources.shared.probing import try_permission
 from integrations.sources.shared.source_call import (
@@ -46,7 +41,7 @@ from integrations.sources.shared.source_call import (
     objects_at,
     text_at,
 )
-from integrations.sources.shared.token_endpoint import oauth_error, request_token
+from integrations.sources.shared.token_endpoint import client_assertion, oauth_error, request_token
 from integrations.targets.shared.documents import DocumentReader
 from integrations.targets.shared.setting_fields import Field
 
@@ -236,9 +231,7 @@ class OktaSource(ApiSource):
     )
 
     def check(self, reader: DocumentReader, settings: JsonObject, secrets: JsonObject) -> None:
-        if key := secrets.get("private_key"):
-            with key_errors(reader, "private_key"):
-                private_key(key)
+        check_private_key(reader, secrets)
 
     def fetch_token(self, source: SourceSettings) -> AccessToken | None:
         if source.settings.get("authorization") == "api_token":
@@ -339,15 +332,11 @@ def _token(source: SourceSettings, scopes: Sequence[str]) -> AccessToken:
 
 
 def _token_form(source: SourceSettings, scopes: Sequence[str]) -> dict[str, str]:
-    """The form of one request: its assertion has a unique id and is accepted once."""
-    key_id = source.settings.get("key_id")
-    claims = client_claims(source.settings["client_id"], f"{_base(source)}{TOKEN_PATH}", time.time())
-    key = private_key(source.secrets.get("private_key", ""))
+    """The form of one request: its assertion is accepted once."""
     return {
         "grant_type": "client_credentials",
         "scope": " ".join(scopes),
-        "client_assertion_type": ASSERTION_TYPE,
-        "client_assertion": signed_token(claims, key, {"kid": key_id} if key_id else {}),
+        **client_assertion(source, f"{_base(source)}{TOKEN_PATH}"),
     }
 
 

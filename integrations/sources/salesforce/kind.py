@@ -32,7 +32,7 @@ from integrations.source_data import (
 )
 from integrations.sources.shared.api_source import AccessToken, ApiSource, RateLimit, SyncPassKind
 from integrations.sources.shared.attributes import ATTRIBUTES_FIELD, attribute_text, mapped_attributes
-from integrations.sources.shared.cloud_fields import PROXY_CA, key_errors, pass_field
+from integrations.sources.shared.cloud_fields import PROXY_CA, check_private_key, pass_field
 from integrations.sources.shared.probing import try_permission
 from integrations.sources.shared.source_call import HeaderAuth, SourceCall, text_at
 from integrations.sources.shared.token_endpoint import oauth_error, request_token
@@ -253,9 +253,7 @@ class SalesforceSource(ApiSource):
     )
 
     def check(self, reader: DocumentReader, settings: JsonObject, secrets: JsonObject) -> None:
-        if key := secrets.get("private_key"):
-            with key_errors(reader, "private_key"):
-                private_key(key)
+        check_private_key(reader, secrets)
 
     def fetch_token(self, source: SourceSettings) -> AccessToken | None:
         call = _call(source, None)

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from integrations.auth.client_assertions import SigningKeyError
+from integrations.auth.client_assertions import SigningKeyError, private_key
+from integrations.json_types import JsonObject
 from integrations.targets.shared.documents import DocumentReader
 from integrations.targets.shared.setting_fields import CA, Field
 
@@ -22,6 +23,13 @@ def pass_field(slug: str, label: str, *, default: bool, help: str = "") -> Field
 def groups_field(*, default: bool) -> Field:
     """Whether groups are read, which takes a call or more for each."""
     return pass_field("groups", "Read groups", help="One call or more for each group.", default=default)
+
+
+def check_private_key(reader: DocumentReader, secrets: JsonObject) -> None:
+    """Report at its field that the secret ``private_key``, if it is given, is none that can sign."""
+    if key := secrets.get("private_key"):
+        with key_errors(reader, "private_key"):
+            private_key(key)
 
 
 @contextmanager

@@ -1,13 +1,22 @@
 """The access token of a source by OAuth client credentials (RFC 6749 §4.4)."""
 
 import json
+import time
 from collections.abc import Callable, Mapping
 
 from django.utils import timezone
 
+from integrations.auth.client_assertions import (
+    ASSERTION_TYPE,
+    LIFETIME,
+    Algorithm,
+    client_claims,
+    private_key,
+    signed_token,
+)
 from integrations.auth.token_answers import AnswerError, parse_token_answer
 from integrations.json_types import JsonMapping
-from integrations.source_data import Fault, SourceFault
+from integrations.source_data import Fault, SourceFault, SourceSettings
 from integrations.sources.shared.api_source import AccessToken
 from integrations.sources.shared.source_call import ProofAuth, SourceCall
 
@@ -44,6 +53,30 @@ def request_token(
         ) from None
     check(value if isinstance(value, dict) else {})
     return AccessToken(found.token, found.lifetime, proof_key)
+
+
+def client_assertion(
+    source: SourceSettings,
+    audience: str,
+    *,
+    header: Mapping[str, object] | None = None,
+    algorithm: Algorithm = "RS256",
+    lifetime: int = LIFETIME,
+) -> dict[str, str]:
+    """The parameters of a token request by which the client proves itself with its private key (RFC 7523 §2.2).
+
+    ``header``: of the assertion; by default the setting ``key_id``, if it is there. ``lifetime``: seconds. Each has a unique
+    id and is accepted once. Raises :class:`~integrations.auth.client_assertions.SigningKeyError`.
+    """
+    if header is None:
+        key_id = source.settings.get("key_id")
+        header = {"kid": key_id} if key_id else {}
+    claims = client_claims(source.settings["client_id"], audience, time.time(), lifetime=lifetime)
+    key = private_key(source.secrets.get("private_key", ""))
+    return {
+        "client_assertion_type": ASSERTION_TYPE,
+        "client_assertion": signed_token(claims, key, header, algorithm),
+    }
 
 
 def oauth_error(value: object) -> str:
