@@ -454,6 +454,11 @@ class Account(models.Model):
         blank=True,
         help_text="The provider's immutable id, compared letter by letter. Empty: the source has none.",
     )
+    source_anchor = models.CharField(
+        max_length=255,
+        blank=True,
+        help_text="The immutable id of the same account in another source.",
+    )
     login = models.CharField(max_length=320)
     email = models.CharField(max_length=320, blank=True)
     display_name = models.CharField(max_length=320, blank=True)
@@ -512,6 +517,13 @@ class Account(models.Model):
     is_admin = models.BooleanField(null=True, editable=False)
     app_unused_since = models.DateTimeField(null=True, editable=False)
     applications_known = models.BooleanField(default=False, editable=False)
+    key_anchor = models.CharField(
+        max_length=255,
+        blank=True,
+        editable=False,
+        help_text="the immutable id as it is compared with the source_anchor of other accounts; empty for an id that is unique "
+        "in its source only",
+    )
     fingerprint = models.BinaryField(max_length=16, editable=False, default=b"")
     employee_id_shared = models.BooleanField(
         default=False,
@@ -536,6 +548,10 @@ class Account(models.Model):
         ]
         indexes = [
             models.Index(fields=["employee_key"], condition=~Q(employee_key=""), name="account_employee"),
+            models.Index(fields=["key_anchor"], condition=~Q(key_anchor=""), name="account_key_anchor"),
+            models.Index(
+                fields=["source_anchor"], condition=~Q(source_anchor=""), name="account_source_anchor"
+            ),
             models.Index(
                 fields=["email_key"],
                 condition=~Q(email_key=""),

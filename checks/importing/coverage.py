@@ -38,6 +38,7 @@ _COUPLED: tuple[frozenset[str], ...] = (
 _MFA = {"mfa": "NULL", "assurance": "NULL", "factors_known": "FALSE", "phishing_resistant": "NULL"}
 # Field → the columns that follow from it, and their value where the field is unknown.
 _FOLLOWING: Mapping[str, Mapping[str, str]] = {
+    "source_key": {"key_anchor": "''"},
     "email": {"email_key": "''"},
     "employee_id": {"employee_key": "''"},
     "manager": {"manager_key": "''"},
@@ -160,10 +161,15 @@ class Reading:
             kept.add("fingerprint")
         kept -= {column for field in self.read for column in (field, *_FOLLOWING.get(field, ()))}
         sets = [
-            f"{column} = s.{column}" for column in columns if column not in kept and column != "source_key"
+            f"{column} = s.{column}"
+            for column in columns
+            if column not in kept and column not in ("source_key", "key_anchor")
         ]
         if "source_key" not in kept:
-            sets.append("source_key = COALESCE(NULLIF(s.source_key, ''), checks_account.source_key)")
+            sets += [
+                f"{column} = CASE WHEN s.source_key = '' THEN checks_account.{column} ELSE s.{column} END"
+                for column in ("source_key", "key_anchor")
+            ]
         if "display_name" in kept:
             sets.append(
                 "display_name = CASE WHEN checks_account.display_name = '' THEN s.display_name "
@@ -291,7 +297,14 @@ _DERIVED = (
         "mfa",
         "assurance",
     ),
-    *("factors_known", "phishing_resistant", "is_admin", "app_unused_since", "applications_known"),
+    *(
+        "factors_known",
+        "phishing_resistant",
+        "is_admin",
+        "app_unused_since",
+        "applications_known",
+        "key_anchor",
+    ),
 )
 
 

@@ -8,13 +8,15 @@ contradict is undone.
 *Parts* are the accounts of one user to be; a part is named by the id of one of its accounts. They grow in this order:
 
 1. what a member joined; an account that a member made a user of its own neither joins nor is joined;
-2. employee ids. An id that more than ``MOST_OF_ONE_SOURCE`` accounts of one source have, or accounts of one source
-   whose names contradict, joins nobody;
-3. e-mail addresses, humans and non-humans apart;
-4. logins.
+2. immutable ids that several sources have (anchors.py), unless they would join two accounts of one source;
+3. employee ids. An id that more than ``MOST_OF_ONE_SOURCE`` accounts of one source have, or accounts of one source
+   whose names contradict, joins nobody, and neither do several ids of one part;
+4. e-mail addresses, humans and non-humans apart;
+5. logins.
 
 A part with an employee id or made by a member is an *anchor*: by e-mail and login others join it, and it joins nobody.
-By e-mail and login an account joins a part without an account of its own source. Where several fit, none is
+By e-mail and login an account joins a part without an account of its own source; accounts that an immutable id
+joined stay together. Where several fit, none is
 joined and a suggestion is left for a member.
 
 A user's id stays with the part of its *keeper*: the user's first account, identity sources before HR.
@@ -41,6 +43,8 @@ MOST_OF_ONE_SOURCE = 3
 # decides too.
 DECIDING = {
     "source_key": ("source_key",),
+    "key_anchor": ("source_key",),
+    "source_anchor": ("source_anchor",),
     "login_key": ("login",),
     "email_key": ("email", "login"),
     "employee_key": ("employee_id",),
@@ -50,7 +54,9 @@ DECIDING = {
 }
 GONE = "('deleted', 'deprovisioned', 'disabled')"
 _KEYS = ("login_key", "email_key", "employee_key")
+_ANCHORS = ("key_anchor", "source_anchor")
 _REASONS = {
+    "anchor": JoinReason.SOURCE_KEY.value,
     "employee_key": JoinReason.EMPLOYEE_ID.value,
     "email_key": JoinReason.EMAIL.value,
     "login_key": JoinReason.LOGIN.value,
@@ -83,7 +89,7 @@ def node_columns(account: str, source: str, *, old_user: str, pinned: str, reaso
     """The columns of a node out of the row ``account`` (a stored or a staged account), in the order of the table."""
     a = account
     return (
-        f"{source}, {a}.source_key, {a}.login_key, {a}.email_key, {a}.employee_key, {a}.name_key, "
+        f"{source}, {a}.source_key, {a}.key_anchor, {a}.source_anchor, {a}.login_key, {a}.email_key, {a}.employee_key, {a}.name_key, "
         f"COALESCE({a}.user_type, '') NOT IN ('', 'internal', 'guest', 'external'), "
         f"COALESCE({a}.user_type, '') IN ('internal', 'guest', 'external'), "
         f"COALESCE({a}.status, '') NOT IN {GONE}, COALESCE({a}.status, '') <> 'deleted', "
@@ -99,14 +105,16 @@ def _moment() -> str:
 @contextmanager
 def joining_tables(cursor: CursorWrapper) -> Iterator[None]:
     """``place``: of a staged account that is not stored yet, else NULL. ``live``: could sign in or be employed;
-    ``present``: not deleted. ``part``, ``reason``, ``user_id``: what joining finds."""
+    ``present``: not deleted. ``fixed``: in the part of a member's user. ``part``, ``reason``, ``user_id``: what joining
+    finds."""
     definition = (
         "(account_id bigint PRIMARY KEY, place integer, step integer, source_id bigint, source_key varchar(255), "
+        "key_anchor varchar(255) DEFAULT '', source_anchor varchar(255) DEFAULT '', "
         "login_key varchar(320), email_key varchar(320), employee_key varchar(128), name_key varchar(320), "
         "nhi boolean, human boolean, live boolean, present boolean, hr boolean, "
         f"created_at {_moment()}, deleted_at {_moment()}, old_user bigint, pinned boolean, old_reason varchar(16), "
         "id_key varchar(128) DEFAULT '', id_shared boolean DEFAULT FALSE, superseded boolean DEFAULT FALSE, id_recycled boolean DEFAULT FALSE, "
-        "alone boolean DEFAULT FALSE, anchor boolean DEFAULT FALSE, part bigint, reason varchar(16), user_id bigint)"
+        "alone boolean DEFAULT FALSE, fixed boolean DEFAULT FALSE, anchor boolean DEFAULT FALSE, part bigint, reason varchar(16), user_id bigint)"
     )
     with (
         dialect.temporary(cursor, NODES, definition),
@@ -124,7 +132,7 @@ def joining_tables(cursor: CursorWrapper) -> Iterator[None]:
 
 
 INSERT_NODES = (
-    f"INSERT INTO {NODES} (account_id, place, step, source_id, source_key, login_key, email_key, employee_key, "
+    f"INSERT INTO {NODES} (account_id, place, step, source_id, source_key, key_anchor, source_anchor, login_key, email_key, employee_key, "
     f"name_key, nhi, human, live, present, hr, created_at, deleted_at, old_user, pinned, old_reason) "
 )
 
@@ -144,7 +152,7 @@ def stored_nodes(step: int) -> str:
 
 def remember_keys(cursor: CursorWrapper, accounts: str) -> None:
     """Keep the keys that the accounts of a condition on ``checks_account`` (a) have before they change."""
-    for key in _KEYS:
+    for key in (*_KEYS, *_ANCHORS):
         cursor.execute(
             f"INSERT INTO {FORMER_KEYS} SELECT DISTINCT '{key}', a.{key} FROM {accounts} "
             f"AND {dialect.given(f'a.{key}')} ON CONFLICT DO NOTHING"
@@ -163,6 +171,7 @@ def collect(cursor: CursorWrapper) -> None:
     cursor.execute("SELECT 1 FROM checks_account LIMIT 1")
     if not cursor.fetchone():
         return
+    shared = [(key, key) for key in _KEYS] + _shared_anchors(cursor)
     step = 0
     while True:
         dialect.analyze(cursor, NODES)
@@ -170,9 +179,9 @@ def collect(cursor: CursorWrapper) -> None:
         # CROSS JOIN makes SQLite go from the node to the accounts, by their index (sqlite.org/optoverview.html, 8.2).
         froms = [
             f"{NODES} n CROSS JOIN checks_account a JOIN checks_source s ON s.id = a.source_id "
-            f"WHERE a.{key} = n.{key} AND {dialect.given(f'a.{key}')} AND n.step = {step} "
+            f"WHERE a.{key} = n.{own} AND {dialect.given(f'a.{key}')} AND n.step = {step} "
             f"AND NOT EXISTS (SELECT 1 FROM {NODES} o WHERE o.account_id = a.id)"
-            for key in _KEYS
+            for key, own in shared
         ]
         froms.append(
             f"(SELECT DISTINCT old_user FROM {NODES} WHERE step = {step} AND old_user IS NOT NULL) n "
@@ -182,8 +191,8 @@ def collect(cursor: CursorWrapper) -> None:
         if step == 0:
             froms += [
                 f"{FORMER_KEYS} n CROSS JOIN checks_account a JOIN checks_source s ON s.id = a.source_id "
-                f"WHERE n.kind = '{key}' AND a.{key} = n.name AND {dialect.given(f'a.{key}')}"
-                for key in _KEYS
+                f"WHERE n.kind = '{own}' AND a.{key} = n.name AND {dialect.given(f'a.{key}')}"
+                for key, own in shared
             ]
         for each in froms:
             cursor.execute(f"{INSERT_NODES}{stored_nodes(step + 1)} FROM {each} ON CONFLICT DO NOTHING")
@@ -191,6 +200,17 @@ def collect(cursor: CursorWrapper) -> None:
         if not found:
             return
         step += 1
+
+
+def _shared_anchors(cursor: CursorWrapper) -> list[tuple[str, str]]:
+    """The pairs of a stored account's and a node's column that may hold the same immutable id. Most installations
+    have none in one of them: each pair costs a look-up per node."""
+    found = []
+    for key in _ANCHORS:
+        cursor.execute(f"SELECT 1 FROM checks_account a WHERE {dialect.given(f'a.{key}')} LIMIT 1")
+        if cursor.fetchone():
+            found += [(key, own) for own in _ANCHORS]
+    return found
 
 
 def join_accounts(cursor: CursorWrapper) -> JoinReport:
@@ -206,7 +226,9 @@ def join_accounts(cursor: CursorWrapper) -> JoinReport:
     )
     _take_pins(cursor)
     _find_superseded(cursor)
+    _take_anchors(cursor)
     _take_employee_ids(cursor, report)
+    _join_anchored_by_email(cursor)
     _join_by_email(cursor)
     _join_by_login(cursor)
     _suggest_earlier_accounts(cursor)
@@ -223,7 +245,7 @@ def _take_pins(cursor: CursorWrapper) -> None:
     if not cursor.fetchone():
         return
     cursor.execute(
-        f"UPDATE {NODES} SET part = p.part, anchor = TRUE, alone = p.number = 1 FROM ("
+        f"UPDATE {NODES} SET part = p.part, anchor = TRUE, fixed = TRUE, alone = p.number = 1 FROM ("
         f"SELECT old_user, MIN(account_id) AS part, COUNT(*) AS number FROM {NODES} WHERE pinned GROUP BY old_user) p "
         f"WHERE pinned AND {NODES}.old_user = p.old_user"
     )
@@ -256,6 +278,91 @@ def _find_superseded(cursor: CursorWrapper) -> None:
         )
 
 
+# --- Immutable ids of several sources -------------------------------------------------------------
+
+
+def _take_anchors(cursor: CursorWrapper) -> None:
+    """Join the accounts that have an immutable id in common, directly or through others; ``part`` of
+    ``anchored_nodes``: the smallest of their ids."""
+    definition = (
+        "(account_id bigint, name varchar(255), source_id bigint, present boolean, part bigint, "
+        "PRIMARY KEY (account_id, name))"
+    )
+    with dialect.temporary(cursor, "anchored_nodes", definition):
+        names = " UNION ".join(
+            f"SELECT account_id, {key} AS name, source_id, present FROM {NODES} "
+            f"WHERE {key} <> '' AND NOT alone AND NOT superseded"
+            for key in _ANCHORS
+        )
+        cursor.execute(
+            f"WITH names AS ({names}) INSERT INTO anchored_nodes "
+            f"SELECT account_id, name, source_id, present, account_id FROM names WHERE name IN ("
+            f"SELECT name FROM names GROUP BY name HAVING MIN(source_id) <> MAX(source_id))"
+        )
+        if not cursor.rowcount:
+            return
+        dialect.index(cursor, "anchored_nodes", "name")
+        dialect.index(cursor, "anchored_nodes", "part")
+        dialect.analyze(cursor, "anchored_nodes")
+        _connect_anchored(cursor)
+        _part_within_a_source(cursor)
+        _move_to_anchored(cursor)
+
+
+def _connect_anchored(cursor: CursorWrapper) -> None:
+    smallest = (
+        "UPDATE anchored_nodes SET part = m.part FROM ({}) m WHERE m.named = anchored_nodes.{} "
+        "AND m.part < anchored_nodes.part"
+    )
+    steps = (
+        smallest.format("SELECT name AS named, MIN(part) AS part FROM anchored_nodes GROUP BY name", "name"),
+        # Also of the account that names the part: so a long chain takes few rounds.
+        smallest.format(
+            "SELECT account_id AS named, MIN(part) AS part FROM anchored_nodes GROUP BY account_id", "part"
+        ),
+        smallest.format(
+            "SELECT account_id AS named, MIN(part) AS part FROM anchored_nodes GROUP BY account_id",
+            "account_id",
+        ),
+    )
+    while True:
+        moved = 0
+        for statement in steps:
+            cursor.execute(statement)
+            moved += cursor.rowcount
+        if not moved:
+            return
+
+
+def _part_within_a_source(cursor: CursorWrapper) -> None:
+    """Two accounts of one source are never one by an immutable id of another source: the ids of all that would be
+    joined with them join nobody. Of several accounts of which one is not deleted, the deleted ones are left out."""
+    each = "SELECT DISTINCT account_id, source_id, present, part FROM anchored_nodes"
+    cursor.execute(
+        f"DELETE FROM anchored_nodes WHERE NOT present AND (part, source_id) IN ("
+        f"SELECT part, source_id FROM ({each}) e GROUP BY part, source_id "
+        f"HAVING COUNT(*) > 1 AND COUNT(CASE WHEN present THEN 1 END) > 0)"
+    )
+    cursor.execute(
+        f"DELETE FROM anchored_nodes WHERE part IN ("
+        f"SELECT part FROM ({each}) e GROUP BY part, source_id HAVING COUNT(*) > 1)"
+    )
+
+
+def _move_to_anchored(cursor: CursorWrapper) -> None:
+    """A part with accounts of one member's user becomes that user's; with those of several, the others are a part."""
+    members_part = "MIN(CASE WHEN n.fixed THEN n.part END)"
+    cursor.execute(
+        f"UPDATE {NODES} SET part = COALESCE(g.fixed_part, g.low), fixed = g.fixed_part IS NOT NULL, reason = %s "
+        f"FROM anchored_nodes a JOIN (SELECT c.part, MIN(CASE WHEN NOT n.fixed THEN n.account_id END) AS low, "
+        f"CASE WHEN {members_part} = MAX(CASE WHEN n.fixed THEN n.part END) THEN {members_part} END AS fixed_part "
+        f"FROM anchored_nodes c JOIN {NODES} n ON n.account_id = c.account_id "
+        f"GROUP BY c.part HAVING COUNT(DISTINCT c.account_id) > 1) g ON g.part = a.part "
+        f"WHERE {NODES}.account_id = a.account_id AND NOT {NODES}.pinned",
+        [_REASONS["anchor"]],
+    )
+
+
 # --- Employee ids ---------------------------------------------------------------------------------
 
 
@@ -274,19 +381,31 @@ def _take_employee_ids(cursor: CursorWrapper, report: JoinReport) -> None:
         )
         report.unjoined_accounts = cursor.rowcount
     cursor.execute(
+        f"UPDATE {NODES} SET id_shared = TRUE WHERE NOT pinned AND NOT id_shared AND employee_key <> '' AND part IN ("
+        f"SELECT part FROM {NODES} WHERE reason IS NOT NULL AND employee_key <> '' AND NOT id_shared "
+        f"AND NOT id_recycled GROUP BY part HAVING MIN(employee_key) <> MAX(employee_key))"
+    )
+    report.unjoined_accounts += cursor.rowcount
+    cursor.execute(
         f"UPDATE {NODES} SET id_key = employee_key, anchor = TRUE "
         f"WHERE employee_key <> '' AND NOT id_shared AND NOT alone AND NOT id_recycled"
     )
     # The statistics still say that every key is empty and nothing an anchor: each node would be compared with each.
-    dialect.analyze(cursor, NODES, "id_key", "anchor")
+    dialect.analyze(cursor, NODES, "id_key", "anchor", "part")
     # A key that one member's user has joins it; one that several have joins the accounts that nobody decided about.
     cursor.execute(
-        f"UPDATE {NODES} SET part = k.part, reason = %s FROM (SELECT id_key, "
-        f"CASE WHEN MIN(CASE WHEN pinned THEN part END) = MAX(CASE WHEN pinned THEN part END) "
-        f"THEN MIN(CASE WHEN pinned THEN part END) ELSE MIN(CASE WHEN NOT pinned THEN account_id END) END AS part "
-        f"FROM {NODES} WHERE id_key <> '' GROUP BY id_key HAVING COUNT(*) > 1) k "
-        f"WHERE {NODES}.id_key = k.id_key AND NOT {NODES}.pinned",
+        f"UPDATE {NODES} SET part = m.target, reason = COALESCE({NODES}.reason, %s) FROM ("
+        f"SELECT DISTINCT n.part AS own, k.part AS target FROM {NODES} n JOIN (SELECT id_key, "
+        f"CASE WHEN MIN(CASE WHEN fixed THEN part END) = MAX(CASE WHEN fixed THEN part END) "
+        f"THEN MIN(CASE WHEN fixed THEN part END) ELSE MIN(CASE WHEN NOT fixed THEN part END) END AS part "
+        f"FROM {NODES} WHERE id_key <> '' GROUP BY id_key HAVING COUNT(*) > 1) k ON k.id_key = n.id_key "
+        f"WHERE NOT n.fixed) m WHERE {NODES}.part = m.own AND NOT {NODES}.fixed",
         [_REASONS["employee_key"]],
+    )
+    cursor.execute(
+        f"UPDATE {NODES} SET anchor = TRUE WHERE reason = %s AND NOT anchor "
+        f"AND (fixed OR part IN (SELECT part FROM {NODES} WHERE anchor))",
+        [_REASONS["anchor"]],
     )
 
 
@@ -325,6 +444,40 @@ def _agrees() -> str:
     return f"({login} = {local} OR {spelled} = {turned} OR replace({spelled}, ' ', '') = replace({turned}, ' ', ''))"
 
 
+def _join_anchored_by_email(cursor: CursorWrapper) -> None:
+    """Parts that an immutable id joined and that have no employee id join, as a whole, the part that has their
+    first address: one with an employee id, else another one of theirs."""
+    with (
+        dialect.temporary(
+            cursor, "free_parts", "(own bigint PRIMARY KEY, name varchar(340), email_key varchar(320))"
+        ),
+        dialect.temporary(cursor, PAIRS, _PAIRS),
+    ):
+        name = "{0}.email_key || CASE WHEN {0}.nhi THEN ' n' ELSE ' h' END"
+        cursor.execute(
+            f"INSERT INTO free_parts SELECT part, MIN({name.format('n')}), MIN(email_key) FROM {NODES} n "
+            f"WHERE reason = %s AND NOT anchor AND email_key <> '' GROUP BY part",
+            [_REASONS["anchor"]],
+        )
+        if not cursor.rowcount:
+            return
+        dialect.analyze(cursor, "free_parts")
+        cursor.execute(
+            f"INSERT INTO {PAIRS} SELECT n.account_id, f.own, n.source_id, k.part, k.live FROM free_parts f "
+            f"JOIN {NODES} k ON k.email_key = f.email_key JOIN {NODES} n ON n.part = f.own "
+            f"WHERE {name.format('k')} = f.name AND k.anchor AND NOT k.alone AND n.email_key = f.email_key"
+        )
+        cursor.execute(
+            f"INSERT INTO {PAIRS} SELECT n.account_id, f.own, n.source_id, g.low, TRUE FROM free_parts f JOIN ("
+            f"SELECT name, MIN(own) AS low FROM free_parts WHERE own NOT IN (SELECT own FROM {PAIRS}) "
+            f"AND name NOT IN (SELECT s.name FROM free_parts s JOIN {NODES} o ON o.part = s.own "
+            f"GROUP BY s.name, o.source_id HAVING COUNT(DISTINCT s.own) > 1) "
+            f"GROUP BY name HAVING COUNT(*) > 1) g ON g.name = f.name JOIN {NODES} n ON n.part = f.own "
+            f"WHERE f.own <> g.low AND n.email_key = f.email_key"
+        )
+        _join_pairs(cursor, _REASONS["email_key"])
+
+
 def _join_by_email(cursor: CursorWrapper) -> None:
     with dialect.temporary(cursor, "named_nodes", _NAMED):
         # An account that is gone has lost its address to one of its source that is not.
@@ -332,7 +485,7 @@ def _join_by_email(cursor: CursorWrapper) -> None:
             f"INSERT INTO named_nodes SELECT n.account_id, n.email_key || CASE WHEN n.nhi THEN ' n' ELSE ' h' END "
             f"|| CASE WHEN NOT n.live AND MAX(CASE WHEN n.live THEN 1 ELSE 0 END) "
             f"OVER (PARTITION BY n.email_key, n.nhi, n.source_id) = 1 THEN 'f' ELSE '' END, "
-            f"n.source_id, n.part, n.anchor, n.live, {_agrees()}, FALSE FROM {NODES} n JOIN ("
+            f"n.source_id, n.part, n.anchor OR COALESCE(n.reason, '') = '{_REASONS['anchor']}', n.live, {_agrees()}, FALSE FROM {NODES} n JOIN ("
             f"SELECT email_key, nhi FROM {NODES} WHERE email_key <> '' AND NOT alone "
             f"GROUP BY email_key, nhi HAVING MIN(part) <> MAX(part)) e "
             f"ON e.email_key = n.email_key AND e.nhi = n.nhi WHERE NOT n.alone"
@@ -446,53 +599,59 @@ def _suggest_rest(cursor: CursorWrapper, reason: str) -> None:
     )
 
 
+PAIRS = "part_pairs"
+_PAIRS = "(account_id bigint, own bigint, source_id bigint, target bigint, live boolean)"
+
+
 def _join_parts_by_login(cursor: CursorWrapper) -> None:
     """Parts without an employee id join the one anchor that has a login of theirs."""
-    with (
-        dialect.temporary(
-            cursor,
-            "login_pairs",
-            "(account_id bigint, own bigint, source_id bigint, target bigint, live boolean)",
-        ),
-        dialect.temporary(cursor, "part_claims", "(own bigint PRIMARY KEY, target bigint)"),
-    ):
+    with dialect.temporary(cursor, PAIRS, _PAIRS):
         cursor.execute(
-            f"INSERT INTO login_pairs SELECT n.account_id, n.part, n.source_id, k.part, k.live FROM ("
+            f"INSERT INTO {PAIRS} SELECT n.account_id, n.part, n.source_id, k.part, k.live FROM ("
             f"SELECT login_key FROM {NODES} WHERE NOT alone GROUP BY login_key HAVING MIN(part) <> MAX(part)) l "
             f"JOIN {NODES} n ON n.login_key = l.login_key JOIN {NODES} k ON k.login_key = n.login_key "
             f"WHERE NOT n.alone AND NOT k.alone AND k.anchor AND k.source_id <> n.source_id AND k.part <> n.part "
             f"AND NOT (n.nhi AND k.human) AND NOT (n.human AND k.nhi) "
             f"AND n.part NOT IN (SELECT part FROM {NODES} WHERE anchor)"
         )
-        if not cursor.rowcount:
-            return
+        _join_pairs(cursor, _REASONS["login_key"])
+
+
+def _join_pairs(cursor: CursorWrapper, reason: str) -> None:
+    """Join whole parts (``own``) with the one part that ``PAIRS`` names for them, of several the one that is not gone. No
+    two accounts of one source come together; where they would, and where several fit, a suggestion is left."""
+    cursor.execute(f"SELECT 1 FROM {PAIRS} LIMIT 1")
+    if not cursor.fetchone():
+        return
+    with (
+        dialect.temporary(cursor, "part_claims", "(own bigint PRIMARY KEY, target bigint)"),
+        dialect.temporary(cursor, "clashing_parts", "(own bigint PRIMARY KEY)"),
+    ):
         cursor.execute(
-            "INSERT INTO part_claims SELECT own, COALESCE(live_low, low) FROM (SELECT own, MIN(target) AS low, "
-            "MAX(target) AS high, MIN(CASE WHEN live THEN target END) AS live_low, "
-            "MAX(CASE WHEN live THEN target END) AS live_high FROM login_pairs GROUP BY own) g "
-            "WHERE live_low = live_high OR (live_low IS NULL AND low = high)"
+            f"INSERT INTO part_claims SELECT own, COALESCE(live_low, low) FROM (SELECT own, MIN(target) AS low, "
+            f"MAX(target) AS high, MIN(CASE WHEN live THEN target END) AS live_low, "
+            f"MAX(CASE WHEN live THEN target END) AS live_high FROM {PAIRS} GROUP BY own) g "
+            f"WHERE live_low = live_high OR (live_low IS NULL AND low = high)"
         )
         dialect.index_for_loops(cursor, "part_claims", "target")
-        reason = _REASONS["login_key"]
         cursor.execute(
-            f"INSERT INTO {SUGGESTIONS} SELECT DISTINCT account_id, target, %s, %s FROM login_pairs "
+            f"INSERT INTO {SUGGESTIONS} SELECT DISTINCT account_id, target, %s, %s FROM {PAIRS} "
             f"WHERE own NOT IN (SELECT own FROM part_claims) ON CONFLICT DO NOTHING",
             [reason, SEVERAL_FIT],
         )
-        clash = (
+        cursor.execute(
+            f"INSERT INTO clashing_parts "
             f"SELECT c.own FROM part_claims c JOIN {NODES} n ON n.part = c.own JOIN {NODES} k ON k.part = c.target "
             f"AND k.source_id = n.source_id UNION "
             f"SELECT c.own FROM part_claims c JOIN part_claims d ON d.target = c.target AND d.own <> c.own "
             f"JOIN {NODES} n ON n.part = c.own JOIN {NODES} k ON k.part = d.own AND k.source_id = n.source_id"
         )
-        with dialect.temporary(cursor, "clashing_parts", "(own bigint PRIMARY KEY)"):
-            cursor.execute(f"INSERT INTO clashing_parts {clash}")
-            cursor.execute(
-                f"INSERT INTO {SUGGESTIONS} SELECT DISTINCT p.account_id, p.target, %s, %s FROM login_pairs p "
-                f"JOIN clashing_parts c ON c.own = p.own WHERE true ON CONFLICT DO NOTHING",
-                [reason, SAME_SOURCE],
-            )
-            cursor.execute("DELETE FROM part_claims WHERE own IN (SELECT own FROM clashing_parts)")
+        cursor.execute(
+            f"INSERT INTO {SUGGESTIONS} SELECT DISTINCT p.account_id, p.target, %s, %s FROM {PAIRS} p "
+            f"JOIN clashing_parts c ON c.own = p.own WHERE true ON CONFLICT DO NOTHING",
+            [reason, SAME_SOURCE],
+        )
+        cursor.execute("DELETE FROM part_claims WHERE own IN (SELECT own FROM clashing_parts)")
         cursor.execute(
             f"UPDATE {NODES} SET part = c.target, reason = COALESCE(reason, %s) FROM part_claims c "
             f"WHERE c.own = {NODES}.part",

@@ -17,6 +17,7 @@ import orjson
 
 from checks.folding import folded
 from checks.importing import list_values, placeholders, spellings, times, values
+from checks.importing.anchors import anchor_of
 from checks.importing.employee_ids import is_placeholder
 from checks.importing.names import name_key
 from checks.importing.rules import Note, NoteKind, ReadingRules, Refused, Unread
@@ -35,7 +36,7 @@ from checks.importing.values import (
 from checks.models import Status
 
 # Increase when the same record gives other columns than before: every account is then written again.
-RULES_VERSION = b"7"
+RULES_VERSION = b"8"
 ALWAYS = "1970-01-01 00:00:00"
 # Texts and numbers of a column that are remembered with what they are read as. A column with more has few that recur.
 MOST_REMEMBERED, LONGEST_REMEMBERED = 2_000, 200
@@ -91,6 +92,7 @@ _DERIVED = [
     "is_admin",
     "app_unused_since",
     "applications_known",
+    "key_anchor",
 ]
 # Values that a file may have.
 FIELDS = (
@@ -113,7 +115,7 @@ _in_order = itemgetter(*COLUMNS)
 _SUSPECT = re.compile(r"\\x00|\\u0000|\\ud[89a-f]")
 # Compared letter by letter, or looked up: no invisible character is meant.
 _IDENTIFIERS = frozenset(
-    ("login", "email", "employee_id", "source_key", *REFERENCES, "mfa_factors", "forwarding")
+    ("login", "email", "employee_id", "source_key", "source_anchor", *REFERENCES, "mfa_factors", "forwarding")
 )
 _ENDED = frozenset((Status.DISABLED.value, Status.DEPROVISIONED.value, Status.DELETED.value))
 
@@ -433,6 +435,7 @@ def _derive_keys(found: dict[str, Value]) -> None:
             found[key] = found[key][:-2]
     if found["employee_key"] and is_placeholder(found["employee_id"]):
         found["employee_key"] = ""
+    found["key_anchor"] = anchor_of(found["source_key"])
 
 
 def is_active_status(status: str) -> bool:

@@ -21,7 +21,7 @@ from checks.models import Account, Source
 
 BATCH = 1_000
 # Values stored by a rule that needs the source's words are not changed.
-_KEPT = frozenset(("login", "source_key", "locale", "status", "user_type"))
+_KEPT = frozenset(("login", "source_key", "source_anchor", "locale", "status", "user_type"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def _differing_derived(account: Account, differing: dict[str, object]) -> list[s
     derive(found)
     return [
         name
-        for name in ("mfa", "assurance", "phishing_resistant", "is_admin")
+        for name in ("mfa", "assurance", "phishing_resistant", "is_admin", "key_anchor")
         if found[name] != getattr(account, name)
     ]
 

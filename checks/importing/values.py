@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from checks.importing import countries, placeholders, spellings, times
+from checks.importing.anchors import anchor_of
 from checks.importing.rules import NoteKind, ReadingRules, Refused, Unread
 from checks.models import Account
 
@@ -48,6 +49,7 @@ TEXTS = [
     "phone",
     "locale",
     "source_key",
+    "source_anchor",
 ]
 # Texts in which a word for nothing can be someone's name.
 NAMES = frozenset(("login", "display_name", "first_name", "last_name"))
@@ -176,6 +178,12 @@ def source_key(value: Value) -> str:
     """An immutable id as it is, "" for a placeholder."""
     text = _key_text(value)
     return "" if text.casefold() in _PLACEHOLDERS else text
+
+
+def source_anchor(value: Value) -> str:
+    """Another source's immutable id as it is compared, "" for what need not be unique outside its source: e-mail addresses
+    and nicknames stand where an id is meant."""
+    return anchor_of(_key_text(value))
 
 
 def locale(value: Value) -> str:
@@ -502,6 +510,7 @@ def converters(rules: ReadingRules, now: datetime) -> dict[str, Converter]:
     words = rules.meanings
     found: dict[str, Converter] = {name: text_of(LIMITS[name], is_name=name in NAMES) for name in TEXTS}
     found |= {"email": email, "employee_id": employee_id, "source_key": source_key, "locale": locale}
+    found["source_anchor"] = source_anchor
     found |= {name: reference_of(LIMITS[name]) for name in REFERENCES}
     found["status"] = choice(
         spellings.STATUSES, _STATUS_EXPECTED, None, words.get("status"), spellings.status_of_control_bits

@@ -12,6 +12,9 @@ SOURCES = ("okta", "entra", "hr")
 ADDRESSES = ("kim@x.org", "lee@x.org", "pat@x.org", "")
 EMPLOYEE_IDS = ("", "", "100", "200", "300", "00000000")
 NAMES = ("", "Kim Lee", "Kim Lee (Admin)", "Pat Roe")
+# Immutable ids of Active Directory (by number) as its own accounts and as others name them, and one of Okta.
+GUIDS = [f"{number}0000000-1111-4222-8333-444444444444" for number in range(1, 6)]
+ANCHORS = ("", *GUIDS[:3], "00u0000000000000000A")
 TYPES = ("internal", "", "service_account")
 
 
@@ -21,7 +24,7 @@ def histories(draw: st.DrawFn) -> dict[str, list[list[Row]]]:
     employee ids pass from one to the other."""
     found: dict[str, list[list[Row]]] = {}
     for slug in SOURCES:
-        keyed = draw(st.booleans())
+        keyed, anchored = draw(st.booleans()), draw(st.booleans())
         files = []
         for _ in range(draw(st.integers(1, 3))):
             numbers = draw(st.lists(st.integers(1, 5), min_size=1, max_size=4, unique=True))
@@ -37,7 +40,12 @@ def histories(draw: st.DrawFn) -> dict[str, list[list[Row]]]:
                         "status": draw(st.sampled_from(["active", "active", "disabled", "deleted"])),
                         "created_at": draw(st.sampled_from(["2020-01-01", "2090-01-01"])),
                     }
-                    | ({"source_key": f"k{number}"} if keyed else {})
+                    | (
+                        {"source_key": GUIDS[number - 1] if slug == "entra" else f"k{number}"}
+                        if keyed
+                        else {}
+                    )
+                    | ({"source_anchor": draw(st.sampled_from(ANCHORS))} if anchored else {})
                     for number, login in zip(numbers, logins, strict=False)
                 ]
             )

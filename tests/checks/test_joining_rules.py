@@ -109,6 +109,211 @@ IDENTIFIED: dict[str, tuple[Imports, Users]] = {
 }
 
 
+# --- An immutable id that several sources have ---
+
+G, H = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9", "11111111-4e5f-6071-8293-a4b5c6d7e8f9"
+# G as Entra ID holds the id of an account of Active Directory.
+G_STORED = "PSwbCl9OcWCCk6S1xtfo+Q=="
+OKTA_ID = "00u1ab2cd3EFGHiJ4k5l"
+IN_AD = {"login": "ann", "source_key": G}
+IN_ENTRA = {"login": "ann@x.org", "source_key": H, "source_anchor": G_STORED}
+BY_ANCHOR: dict[str, tuple[Imports, Users]] = {
+    "an account of Entra ID is that of Active Directory from which it was made": (
+        [("ad", [IN_AD]), ("entra", [IN_ENTRA])],
+        [{"ann", "ann@x.org"}],
+    ),
+    "in braces and capital letters": (
+        [("ad", [IN_AD | {"source_key": f"{{{G.upper()}}}"}]), ("entra", [IN_ENTRA])],
+        [{"ann", "ann@x.org"}],
+    ),
+    "two sources that read the same directory": (
+        [
+            ("file", [{"login": "ann", "source_key": G}]),
+            ("ldap", [{"login": "a.lee", "source_key": G.upper()}]),
+        ],
+        [{"a.lee", "ann"}],
+    ),
+    "two that name the same account of a third": (
+        [("a", [{"login": "ann", "source_anchor": G}]), ("b", [{"login": "b1", "source_anchor": G_STORED}])],
+        [{"ann", "b1"}],
+    ),
+    "by way of a third": (
+        [
+            ("ad", [IN_AD]),
+            ("entra", [IN_ENTRA]),
+            ("aws", [{"login": "a-lee", "source_anchor": H}]),
+        ],
+        [{"a-lee", "ann", "ann@x.org"}],
+    ),
+    "an id of Okta that it gave to an application": (
+        [
+            ("okta", [{"login": "ann", "source_key": OKTA_ID}]),
+            ("scim", [{"login": "s", "source_anchor": OKTA_ID}]),
+        ],
+        [{"ann", "s"}],
+    ),
+    "an id that is unique in its source only": (
+        [
+            ("a", [{"login": "ann", "source_key": "4711"}]),
+            ("b", [{"login": "bob", "source_key": "4711", "source_anchor": "4711"}]),
+        ],
+        [{"ann"}, {"bob"}],
+    ),
+    "it wins over address and login": (
+        [
+            ("ad", [IN_AD, {"login": "ann@x.org", "email": "m@x.org", "source_key": OKTA_ID}]),
+            ("entra", [IN_ENTRA | {"email": "m@x.org"}]),
+        ],
+        [{"ann", "ann@x.org"}, {"ann@x.org"}],
+    ),
+    "others join both by an address of one": (
+        [
+            ("ad", [IN_AD]),
+            ("entra", [IN_ENTRA | {"email": "m@x.org"}]),
+            ("okta", [{"login": "o", "email": "m@x.org"}]),
+        ],
+        [{"ann", "ann@x.org", "o"}],
+    ),
+    "and over the employee ids, which join nobody then": (
+        [
+            ("ad", [IN_AD | {"employee_id": "101"}]),
+            ("entra", [IN_ENTRA | {"employee_id": "102"}]),
+            ("hr", [{"login": "w1", "employee_id": "101"}, {"login": "w2", "employee_id": "102"}]),
+        ],
+        [{"ann", "ann@x.org"}, {"w1"}, {"w2"}],
+    ),
+    "the employee id of one is that of both": (
+        [
+            ("ad", [IN_AD]),
+            ("entra", [IN_ENTRA | {"employee_id": "101"}]),
+            ("hr", [{"login": "w1", "employee_id": "101"}]),
+        ],
+        [{"ann", "ann@x.org", "w1"}],
+    ),
+    "both join the employee who has the address of one": (
+        [
+            ("ad", [IN_AD]),
+            ("entra", [IN_ENTRA | {"email": "m@x.org"}]),
+            ("hr", [{"login": "w1", "employee_id": "101", "email": "m@x.org"}]),
+        ],
+        [{"ann", "ann@x.org", "w1"}],
+    ),
+    "both join the employee who has the login of one": (
+        [
+            ("ad", [IN_AD]),
+            ("entra", [IN_ENTRA]),
+            ("hr", [{"login": "ANN", "employee_id": "101"}]),
+        ],
+        [{"ANN", "ann", "ann@x.org"}],
+    ),
+    "two pairs that have an address in common": (
+        [
+            ("ad", [IN_AD]),
+            ("entra", [IN_ENTRA | {"email": "m@x.org"}]),
+            ("okta", [{"login": "o", "source_key": OKTA_ID, "email": "m@x.org"}]),
+            ("scim", [{"login": "s", "source_anchor": OKTA_ID}]),
+        ],
+        [{"ann", "ann@x.org", "o", "s"}],
+    ),
+    "accounts of one source are never one by it": (
+        [
+            ("ad", [IN_AD]),
+            ("scim", [{"login": "s1", "source_anchor": G}, {"login": "s2", "source_anchor": G}]),
+        ],
+        [{"ann"}, {"s1"}, {"s2"}],
+    ),
+    "nor by way of others": (
+        [
+            ("ad", [IN_AD, {"login": "bob", "source_key": H}]),
+            ("scim", [{"login": "s1", "source_anchor": G}]),
+            ("entra", [{"login": "e1", "source_key": G, "source_anchor": H}]),
+        ],
+        [{"ann"}, {"bob"}, {"e1"}, {"s1"}],
+    ),
+    "a deleted account leaves it to the one that replaced it": (
+        [
+            ("ad", [IN_AD]),
+            (
+                "entra",
+                [
+                    IN_ENTRA | {"status": "deleted"},
+                    IN_ENTRA | {"login": "ann2@x.org", "source_key": OKTA_ID},
+                ],
+            ),
+        ],
+        [{"ann", "ann2@x.org"}, {"ann@x.org"}],
+    ),
+    "an address of a pair joins an account without an id": (
+        [
+            ("ad", [IN_AD | {"email": "one@x.org"}]),
+            ("entra", [IN_ENTRA | {"email": "two@x.org"}]),
+            ("a", [{"login": "a1", "email": "one@x.org"}]),
+            ("b", [{"login": "b1", "email": "two@x.org"}]),
+        ],
+        [{"a1", "ann", "ann@x.org", "b1"}],
+    ),
+}
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["", "reversed"])
+@pytest.mark.parametrize(("imports", "expected"), BY_ANCHOR.values(), ids=BY_ANCHOR)
+def test_who_has_one_immutable_id_at_several_sources_is_one_user(
+    imports: Imports, expected: Users, order: int
+) -> None:
+    given(imports[::order])
+    assert users() == sorted(expected, key=sorted)
+
+
+def test_the_page_says_which_id_joins() -> None:
+    given([("ad", [IN_AD]), ("entra", [IN_ENTRA])])
+    joined = Account.objects.get(login="ann@x.org")
+    assert (joined.join_reason, joined.source_anchor) == ("source_key", G)
+    assert Account.objects.get(login="ann").join_reason == "first"
+
+
+def test_a_pair_whose_employee_ids_differ_is_unknown_to_the_checks_against_hr() -> None:
+    given(BY_ANCHOR["and over the employee ids, which join nobody then"][0])
+    assert list(
+        Account.objects.filter(employee_id_shared=True).values_list("source__slug", flat=True).order_by("pk")
+    ) == [
+        "ad",
+        "entra",
+    ]
+
+
+ANCHOR_LATER: dict[str, Row] = {
+    "of another account": {"source_anchor": H},
+    "none": {"source_anchor": ""},
+}
+
+
+@pytest.mark.parametrize("change", ANCHOR_LATER.values(), ids=ANCHOR_LATER)
+def test_a_join_by_an_immutable_id_is_undone_when_the_id_is_another(change: Row) -> None:
+    other = {
+        "login": "kim@x.org",
+        "source_key": "00000000-0000-4000-8000-000000000001",
+        "source_anchor": "none",
+    }
+    given([("ad", [IN_AD]), ("entra", [IN_ENTRA, other | {"source_anchor": OKTA_ID}])])
+    assert users() == [{"ann", "ann@x.org"}, {"kim@x.org"}]
+    given([("entra", [IN_ENTRA | change, other | {"source_anchor": OKTA_ID}])])
+    assert users() == [{"ann"}, {"ann@x.org"}, {"kim@x.org"}]
+
+
+def test_what_a_member_decided_wins_over_the_immutable_id() -> None:
+    given([("ad", [IN_AD]), ("entra", [IN_ENTRA])])
+    unlink_account(Account.objects.get(login="ann"), by=None)
+    given([("ad", [IN_AD | {"title": "Clerk"}]), ("entra", [IN_ENTRA | {"title": "Clerk"}])])
+    assert users() == [{"ann"}, {"ann@x.org"}]
+
+
+def test_who_has_the_immutable_id_of_a_members_user_is_that_user() -> None:
+    given([("ad", [IN_AD]), ("okta", [{"login": "kim"}])])
+    link_account(Account.objects.get(login="ann"), Account.objects.get(login="kim").user, by=None)
+    given([("entra", [IN_ENTRA]), ("hr", [{"login": "ann@x.org", "employee_id": "9"}])])
+    assert users() == [{"ann", "ann@x.org", "kim"}, {"ann@x.org"}]
+
+
 # --- The employee id ---
 
 PLACEHOLDERS = [
