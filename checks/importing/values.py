@@ -183,7 +183,7 @@ def source_key(value: Value) -> str:
 def source_anchor(value: Value) -> str:
     """Another source's immutable id as it is compared, "" for what need not be unique outside its source: e-mail addresses
     and nicknames stand where an id is meant."""
-    return anchor_of(_key_text(value))
+    return "" if is_unknown(value) else anchor_of(scalar(value))
 
 
 def locale(value: Value) -> str:

@@ -149,6 +149,7 @@ LAYOUTS: Mapping[str, VendorLayout] = {
             {
                 "login": "userPrincipalName",
                 "source_key": "id|objectId|object id|user object id",
+                "source_anchor": "onPremisesImmutableId|immutableId|on-premises immutable id",
                 "email": "mail",
                 "first_name": "givenName",
                 "last_name": "surname",
@@ -215,6 +216,7 @@ LAYOUTS: Mapping[str, VendorLayout] = {
             {
                 "login": "SamAccountName",
                 "source_key": "ObjectGUID",
+                "source_anchor": "mS-DS-ConsistencyGuid",
                 "email": "mail|EmailAddress",
                 "first_name": "GivenName",
                 "last_name": "Surname|sn",

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.django_db
 
 FULL: Row = {
     "source_key": "k1",
+    "source_anchor": "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9",
     "email": "kim@x.example",
     "display_name": "Kim",
     "first_name": "K",

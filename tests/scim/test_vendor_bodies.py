@@ -50,6 +50,7 @@ def test_okta_provisions_changes_and_deactivates_a_user(sender):
     sender.imported()
     found = account("ann.ames@example.com")
     assert (found.status, found.title, found.employee_id) == ("disabled", "Chief", "1001")
+    assert found.source_anchor == "00ujl29u0le5T6Aj10h7"
     assert "1mz050nq" not in str(ScimResource.objects.get().document)
 
 
@@ -200,6 +201,7 @@ def test_the_collector_of_cisco_pushes_a_user_of_active_directory(sender):
         "Example",
     )
     assert (found.manager, found.groups) == ("boss@corp.example", ["Domain Admins"])
+    assert found.source_anchor == GUID
     assert (found.admin_roles, found.is_admin) == (["Administrator"], True)
     assert (found.password_never_expires, found.failed_sign_ins) == (True, 2)
     assert found.created_at.isoformat() == "2024-03-01T07:00:00+00:00"

@@ -85,6 +85,7 @@ def _join(account: Account) -> str | None:
 ACCOUNT_FIELDS: tuple[tuple[str, FieldText, bool], ...] = (
     ("Login", _plain("login"), False),
     ("Immutable id", _plain("source_key"), False),
+    ("Immutable id elsewhere", _plain("source_anchor"), False),
     ("Joined by", _join, False),
     ("E-mail", _plain("email"), True),
     ("Display name", _plain("display_name"), True),
@@ -153,7 +154,7 @@ def _join_text(account: Account) -> str:
         JoinReason.EMAIL: account.email,
         JoinReason.EMPLOYEE_ID: account.employee_id,
         JoinReason.LOGIN: account.login,
-        JoinReason.SOURCE_KEY: account.source_key,
+        JoinReason.SOURCE_KEY: account.source_anchor or account.source_key,
     }
     reason = JoinReason(account.join_reason) if account.join_reason in JoinReason.values else None
     if reason is None:

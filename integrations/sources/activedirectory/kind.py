@@ -69,7 +69,15 @@ class ActiveDirectorySource(DirectorySource):
     default_filter = USERS
     name_attribute = "distinguishedName"
     attributes = (
-        *("objectGUID", "objectClass", "memberOf", "manager", "whenCreated", "userAccountControl"),
+        *(
+            "objectGUID",
+            "mS-DS-ConsistencyGuid",
+            "objectClass",
+            "memberOf",
+            "manager",
+            "whenCreated",
+            "userAccountControl",
+        ),
         *("msDS-User-Account-Control-Computed", "accountExpires", "pwdLastSet"),
         *("lastLogonTimestamp", "lastLogon", "logonCount", "badPwdCount"),
         *(name for names in PROFILE_FIELDS.values() for name in names),
@@ -118,11 +126,13 @@ class ActiveDirectorySource(DirectorySource):
         return entry.text("userPrincipalName") or (f"{account}@{domain_of(entry.dn)}" if account else "")
 
     def key(self, entry: LdapEntry, settings: JsonMapping) -> str:
-        return guid(next(iter(entry.values.get("objectguid", ())), b""))
+        return _guid_of(entry, "objectguid")
 
     def user_of(self, entry: LdapEntry, settings: JsonMapping) -> JsonObject:
         """Domain Users can read every attribute of the profile: an absent attribute means none."""
         record: JsonObject = {**texts_of(entry, PROFILE_FIELDS), "manager": ""}
+        # The id that Entra Connect keeps when an account moves to another forest; else it takes objectGUID.
+        record["source_anchor"] = _guid_of(entry, "ms-ds-consistencyguid")
         record["groups"] = [first_name(dn) for dn in entry.texts("memberOf")]
         if any(name.startswith("memberof;range=") for name in entry.values):
             # More groups than one answer holds.
@@ -179,6 +189,10 @@ class ActiveDirectorySource(DirectorySource):
 # Attributes that every user has, also one who never signed in: if they are missing, the others are not
 # readable.
 SIGN_IN_MARKS = ("logonCount", "lastLogon", "badPwdCount")
+
+
+def _guid_of(entry: LdapEntry, attribute: str) -> str:
+    return guid(next(iter(entry.values.get(attribute, ())), b""))
 
 
 def _account_state(entry: LdapEntry, now: datetime) -> JsonObject:

@@ -42,6 +42,8 @@ CLOUDS = {
     "china": ("https://login.partner.microsoftonline.cn", "https://microsoftgraph.chinacloudapi.cn"),
 }
 PROFILE_FIELDS = {
+    # objectGUID of the account of Active Directory from which Entra Connect made this one.
+    "source_anchor": "onPremisesImmutableId",
     "login": "userPrincipalName",
     "email": "mail",
     "display_name": "displayName",

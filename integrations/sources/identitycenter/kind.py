@@ -162,6 +162,7 @@ def user_of(user: JsonMapping) -> JsonObject:
         "display_name": text_at(user, "DisplayName") or text_at(name, "Formatted"),
         "title": text_at(user, "Title"),
         "locale": text_at(user, "PreferredLanguage"),
+        "source_anchor": _external_id(user),
     }
     if status := text_at(user, "UserStatus"):
         record["status"] = STATUSES.get(status.upper(), status)
@@ -170,6 +171,11 @@ def user_of(user: JsonMapping) -> JsonObject:
     if created := _moment(user.get("CreatedAt")):
         record["created_at"] = created
     return record
+
+
+def _external_id(user: JsonMapping) -> str:
+    """The id that the identity provider gave when it pushed the user, "" for none."""
+    return next((text_at(each, "Id") for each in objects_at(user, "ExternalIds")), "")
 
 
 def _first(user: JsonMapping, key: str) -> str:

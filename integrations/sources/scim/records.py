@@ -28,7 +28,7 @@ EXTENSION_FIELDS = {
     "adminRoles": "admin_roles",
     "forwarding": "forwarding",
 }
-CORE_FIELDS = {"title": "title", "userType": "user_type"}
+CORE_FIELDS = {"externalId": "source_anchor", "title": "title", "userType": "user_type"}
 ENTERPRISE_FIELDS = {"employeeNumber": "employee_id", "department": "department"}
 # Of the collector's words for its own classes: the flags beside them say the same.
 COLLECTOR_TYPES = {

@@ -18,6 +18,7 @@ MAPPABLE = (
     "locale",
     "email",
     "display_name",
+    "source_anchor",
 )
 ATTRIBUTES_FIELD = Field(
     path="attributes",
