@@ -28,6 +28,13 @@ LINKS = {
     },
     "users that exist": {"old_user": "n / 2 + 1", "login_key": SHARED},
     "a member's decision": {"old_user": "n / 2 + 1", "pinned": "n % 4 < 2", "employee_key": SHARED},
+    "immutable ids of two sources": {
+        "key_anchor": f"CASE n % 2 WHEN 0 THEN {SHARED} ELSE '' END",
+        "source_anchor": f"CASE n % 2 WHEN 1 THEN {SHARED} ELSE '' END",
+        "email_key": f"{SHARED} || '@example.com'",
+    },
+    "immutable ids that form a chain": {"key_anchor": OWN, "source_anchor": "CAST(n + 1 AS text)"},
+    "one immutable id": {"source_anchor": "'g1'"},
     "recycled ids": {
         "source_key": OWN,
         "employee_key": "CAST(n / 4 AS text)",
