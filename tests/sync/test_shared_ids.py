@@ -84,7 +84,7 @@ def test_an_account_that_was_made_in_the_cloud_has_no_other() -> None:
     assert account("ann.ames@contoso.com").user != account("aames@corp.example").user
 
 
-def test_a_user_whom_okta_pushed_to_identity_center_is_the_user_of_okta() -> None:
+def test_a_user_that_okta_pushed_to_identity_center_is_the_user_of_okta() -> None:
     user = okta_user(OKTA_ID, "ann.ames@example.com")
     with ScriptedServer(ScriptedOkta(users={OKTA_ID: user}, factors={}, roles={}, groups={})) as server:
         sync(connect_okta(server))
