@@ -2,6 +2,7 @@
 
 _LABELS = {
     "source_key": "Immutable id",
+    "source_anchor": "Immutable id elsewhere",
     "employee_id": "Employee ID",
     "email": "E-mail",
     "mfa_enabled": "MFA enabled",

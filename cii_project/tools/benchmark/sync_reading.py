@@ -12,7 +12,7 @@ from cii_project.tools.benchmark.scratch import Scratch
 from integrations.services import JsonObject
 
 CALLS_A_MINUTE = 600
-SCALE = 20
+SCALE = 15
 # Percent of the limit that the source may use.
 SHARE = 75
 # What a day's changes may take of the calls of a full sync, in percent.
