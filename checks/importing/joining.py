@@ -390,23 +390,26 @@ def _take_employee_ids(cursor: CursorWrapper, report: JoinReport) -> None:
         f"UPDATE {NODES} SET id_key = employee_key, anchor = TRUE "
         f"WHERE employee_key <> '' AND NOT id_shared AND NOT alone AND NOT id_recycled"
     )
+    # The accounts of a part that an immutable id joined have the employee id of one of them.
+    anchored = _REASONS["anchor"]
+    cursor.execute(
+        f"UPDATE {NODES} SET id_key = m.id_key, anchor = TRUE FROM (SELECT part, MIN(id_key) AS id_key FROM {NODES} "
+        f"WHERE reason = %s AND id_key <> '' GROUP BY part) m "
+        f"WHERE m.part = {NODES}.part AND {NODES}.reason = %s AND {NODES}.id_key = ''",
+        [anchored, anchored],
+    )
     # The statistics still say that every key is empty and nothing an anchor: each node would be compared with each.
-    dialect.analyze(cursor, NODES, "id_key", "anchor", "part")
+    dialect.analyze(cursor, NODES, "id_key", "anchor")
     # A key that one member's user has joins it; one that several have joins the accounts that nobody decided about.
     cursor.execute(
-        f"UPDATE {NODES} SET part = m.target, reason = COALESCE({NODES}.reason, %s) FROM ("
-        f"SELECT DISTINCT n.part AS own, k.part AS target FROM {NODES} n JOIN (SELECT id_key, "
+        f"UPDATE {NODES} SET part = k.part, reason = COALESCE({NODES}.reason, %s) FROM (SELECT id_key, "
         f"CASE WHEN MIN(CASE WHEN fixed THEN part END) = MAX(CASE WHEN fixed THEN part END) "
-        f"THEN MIN(CASE WHEN fixed THEN part END) ELSE MIN(CASE WHEN NOT fixed THEN part END) END AS part "
-        f"FROM {NODES} WHERE id_key <> '' GROUP BY id_key HAVING COUNT(*) > 1) k ON k.id_key = n.id_key "
-        f"WHERE NOT n.fixed) m WHERE {NODES}.part = m.own AND NOT {NODES}.fixed",
+        f"THEN MIN(CASE WHEN fixed THEN part END) ELSE MIN(CASE WHEN NOT fixed THEN account_id END) END AS part "
+        f"FROM {NODES} WHERE id_key <> '' GROUP BY id_key HAVING COUNT(*) > 1) k "
+        f"WHERE {NODES}.id_key = k.id_key AND NOT {NODES}.fixed",
         [_REASONS["employee_key"]],
     )
-    cursor.execute(
-        f"UPDATE {NODES} SET anchor = TRUE WHERE reason = %s AND NOT anchor "
-        f"AND (fixed OR part IN (SELECT part FROM {NODES} WHERE anchor))",
-        [_REASONS["anchor"]],
-    )
+    cursor.execute(f"UPDATE {NODES} SET anchor = TRUE WHERE fixed AND NOT anchor")
 
 
 def _contradicting_ids(cursor: CursorWrapper, shared: str) -> set[str]:
