@@ -24,7 +24,7 @@ from integrations.source_data import (
     SourceSettings,
 )
 from integrations.sources.shared.api_source import AccessToken, ApiSource, RateLimit, SyncPassKind
-from integrations.sources.shared.attributes import ATTRIBUTES_FIELD, mapped_attributes
+from integrations.sources.shared.attributes import ATTRIBUTES_FIELD, attribute_text, mapped_attributes
 from integrations.sources.shared.cloud_fields import PROXY_CA, groups_field, key_errors, pass_field
 from integrations.sources.shared.memberships import ListPage, next_memberships
 from integrations.sources.shared.probing import probe_passes
@@ -343,15 +343,12 @@ def _users(call: SourceCall, cursor: Cursor | None) -> RecordPage:
 
 
 def user_of(user: JsonMapping, attributes: Mapping[str, str]) -> JsonObject:
-    """The record of one user. A property that Graph leaves out is unknown; null means none."""
+    """The record of one user. A property that Graph leaves out is unknown; null means none. ``attributes``: field → dotted
+    place of the value that the member mapped to it."""
     record: JsonObject = {"source_key": text_at(user, "id")}
-    for field, name in {**PROFILE_FIELDS, **attributes}.items():
-        outer, _, inner = name.partition(".")
-        value = user.get(outer, ...)
-        if inner and isinstance(value, Mapping):
-            value = value.get(inner, ...)
-        if value is not ...:
-            record[field] = value if isinstance(value, str) else None
+    for field, name in PROFILE_FIELDS.items():
+        if name in user:
+            record[field] = user[name] if isinstance(user[name], str) else None
     for field, name in TIME_FIELDS.items():
         if user.get(name):
             record[field] = user[name]
@@ -365,6 +362,9 @@ def user_of(user: JsonMapping, attributes: Mapping[str, str]) -> JsonObject:
         record["user_type"] = user["userType"]
     if "passwordPolicies" in user:
         record["password_never_expires"] = "DisablePasswordExpiration" in str(user["passwordPolicies"])
+    for field, place in attributes.items():
+        if place.partition(".")[0] in user:
+            record[field] = attribute_text(user, place)
     return record
 
 

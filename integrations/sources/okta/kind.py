@@ -417,9 +417,10 @@ def user_of(user: JsonMapping, attributes: Mapping[str, str]) -> JsonObject:
             record[field] = _plain(profile[name])
     for field, name in TIME_FIELDS.items():
         # An account without a password of Okta's has none that could be old.
-        if name in user and (user[name] is not None or name == "lastLogin"):
+        if field not in attributes and name in user and (user[name] is not None or name == "lastLogin"):
             record[field] = user[name]
-    record["status"] = "transient" if user.get("transitioningToStatus") else user.get("status")
+    if "status" not in attributes:
+        record["status"] = "transient" if user.get("transitioningToStatus") else user.get("status")
     return record
 
 

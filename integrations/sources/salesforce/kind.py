@@ -502,19 +502,20 @@ def user_of(
 
     ``attributes``: field → column that the member mapped to it. ``frozen``, ``locked``: ids of users.
     """
-    key = text_at(user, "Id")
+    key, own = text_at(user, "Id"), attributes or {}
     record: JsonObject = {"source_key": key, "login": text_at(user, "Username")}
-    for field, column in {**TEXT_COLUMNS, **(attributes or {})}.items():
+    for field, column in {**TEXT_COLUMNS, **own}.items():
         if column.partition(".")[0] in user:
             record[field] = attribute_text(user, column)
     for field, column in TIME_COLUMNS.items():
         # Without a password there is no time; a user who never signed in has null.
-        if column in user and (user[column] is not None or field == "last_sign_in_at"):
+        if field not in own and column in user and (user[column] is not None or field == "last_sign_in_at"):
             record[field] = user[column]
     licence = attribute_text(user, LICENCE) or ""
-    if licence in LICENCE_TYPES and "user_type" not in (attributes or {}):
+    if licence in LICENCE_TYPES and "user_type" not in own:
         record["user_type"] = LICENCE_TYPES[licence]
-    record["status"] = _status(user, key in frozen, key in locked)
+    if "status" not in own:
+        record["status"] = _status(user, key in frozen, key in locked)
     return record
 
 

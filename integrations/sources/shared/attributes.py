@@ -5,20 +5,30 @@ from collections.abc import Mapping
 from integrations.json_types import JsonMapping
 from integrations.targets.shared.setting_fields import Field
 
-# Fields that customers keep in custom attributes.
+# Every field of the profile and the password. The others are read by passes of their own, which would replace the value.
 MAPPABLE = (
-    "employee_id",
-    "department",
-    "title",
-    "company",
-    "manager",
-    "owner",
-    "user_type",
-    "phone",
-    "locale",
-    "email",
-    "display_name",
-    "source_anchor",
+    *(
+        "employee_id",
+        "department",
+        "title",
+        "company",
+        "manager",
+        "owner",
+        "user_type",
+        "phone",
+        "locale",
+        "email",
+    ),
+    *(
+        "display_name",
+        "first_name",
+        "last_name",
+        "source_anchor",
+        "status",
+        "created_at",
+        "status_changed_at",
+    ),
+    *("password_changed_at", "password_never_expires"),
 )
 ATTRIBUTES_FIELD = Field(
     path="attributes",
