@@ -392,6 +392,28 @@ def test_the_immutable_id_of_a_record_that_may_be_bad(value: Any, key: str) -> N
     assert source_key_of({"source_key": value}) == key
 
 
+@pytest.mark.parametrize(
+    ("source_key", "anchor"),
+    [
+        ("{0A1B2C3D-4E5F-6071-8293-A4B5C6D7E8F9}", "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"),
+        ("4711", ""),
+        ("", ""),
+    ],
+)
+def test_an_immutable_id_that_is_unique_everywhere_is_kept_in_one_form(source_key: str, anchor: str) -> None:
+    found = values(source_key=source_key)
+    assert (found["source_key"], found["key_anchor"]) == (source_key, anchor)
+
+
+@pytest.mark.parametrize(
+    ("written", "key"), [("1001.0", "1001"), ("7.0", "7"), ("12x.0", "12x.0"), ("1.0.0", "1.0.0")]
+)
+def test_a_number_that_was_an_id_is_the_id_again(written: str, key: str) -> None:
+    for field in ("employee", "manager", "owner"):
+        name = "employee_id" if field == "employee" else field
+        assert values(**{name: written})[f"{field}_key"] == key
+
+
 def test_a_record_without_an_immutable_id_has_none() -> None:
     assert source_key_of({}) == ""
 

@@ -170,7 +170,10 @@ def test_a_value_that_is_refused_says_what_was_expected(
 @pytest.mark.parametrize(
     ("login", "key"),
     [("  Ann@X.org ", "ann@x.org"), (7, "7"), ("x" * 320, "x" * 320)]
-    + [(bad, "") for bad in (True, None, 1.5, [], "", "Unknown", "a\0", "\ud800", "x" * 321)],
+    + [("Ünal\u200b ", "ünal"), ("\u200b \u00c4 ", "ä"), ("ä" * 320, "ä" * 320)]
+    + [(bad, "") for bad in (True, None, 1.5, [], "", "Unknown", "a\0", "\ud800", "x" * 321)]
+    # The length is that of the key: the capital letter has two small ones.
+    + [(bad, "") for bad in ("ä\0", "ä" * 321, "ß" * 161)],
 )
 def test_the_login_of_a_record_that_may_be_bad(login: Any, key: str) -> None:
     assert records.login_of({"login": login}) == key
