@@ -336,31 +336,55 @@ def _connect_anchored(cursor: CursorWrapper) -> None:
 
 def _part_within_a_source(cursor: CursorWrapper) -> None:
     """Two accounts of one source are never one by an immutable id of another source: the ids of all that would be
-    joined with them join nobody. Of several accounts of which one is not deleted, the deleted ones are left out."""
+    joined with them join nobody. Of several accounts of one source the deleted ones are left out."""
     each = "SELECT DISTINCT account_id, source_id, present, part FROM anchored_nodes"
-    cursor.execute(
-        f"DELETE FROM anchored_nodes WHERE NOT present AND (part, source_id) IN ("
-        f"SELECT part, source_id FROM ({each}) e GROUP BY part, source_id "
-        f"HAVING COUNT(*) > 1 AND COUNT(CASE WHEN present THEN 1 END) > 0)"
-    )
-    cursor.execute(
-        f"DELETE FROM anchored_nodes WHERE part IN ("
-        f"SELECT part FROM ({each}) e GROUP BY part, source_id HAVING COUNT(*) > 1)"
-    )
+    several = f"SELECT part, source_id FROM ({each}) e GROUP BY part, source_id HAVING COUNT(*) > 1"
+    cursor.execute(f"DELETE FROM anchored_nodes WHERE NOT present AND (part, source_id) IN ({several})")
+    if cursor.rowcount:
+        # An account that is left out joins no others either: their parts may be smaller without it.
+        cursor.execute("UPDATE anchored_nodes SET part = account_id")
+        _connect_anchored(cursor)
+    cursor.execute(f"DELETE FROM anchored_nodes WHERE part IN (SELECT part FROM ({several}) g)")
 
 
 def _move_to_anchored(cursor: CursorWrapper) -> None:
     """A part with accounts of one member's user becomes that user's; with those of several, the others are a part."""
     members_part = "MIN(CASE WHEN n.fixed THEN n.part END)"
-    cursor.execute(
-        f"UPDATE {NODES} SET part = COALESCE(g.fixed_part, g.low), fixed = g.fixed_part IS NOT NULL, reason = %s "
-        f"FROM anchored_nodes a JOIN (SELECT c.part, MIN(CASE WHEN NOT n.fixed THEN n.account_id END) AS low, "
+    parts = (
+        f"SELECT c.part, MIN(CASE WHEN NOT n.fixed THEN n.account_id END) AS low, "
         f"CASE WHEN {members_part} = MAX(CASE WHEN n.fixed THEN n.part END) THEN {members_part} END AS fixed_part "
         f"FROM anchored_nodes c JOIN {NODES} n ON n.account_id = c.account_id "
-        f"GROUP BY c.part HAVING COUNT(DISTINCT c.account_id) > 1) g ON g.part = a.part "
+        f"GROUP BY c.part HAVING COUNT(DISTINCT c.account_id) > 1"
+    )
+    _part_within_a_members_user(cursor, parts)
+    cursor.execute(
+        f"UPDATE {NODES} SET part = COALESCE(g.fixed_part, g.low), fixed = g.fixed_part IS NOT NULL, reason = %s "
+        f"FROM anchored_nodes a JOIN ({parts}) g ON g.part = a.part "
         f"WHERE {NODES}.account_id = a.account_id AND NOT {NODES}.pinned",
         [_REASONS["anchor"]],
     )
+
+
+def _part_within_a_members_user(cursor: CursorWrapper, parts: str) -> None:
+    """Also in a member's user, where its other accounts and other ids count, no two accounts of one source come
+    together: the ids that would join them join nobody."""
+    cursor.execute(f"SELECT 1 FROM {NODES} WHERE fixed AND NOT alone LIMIT 1")
+    if not cursor.fetchone():
+        return
+    definition = "(account_id bigint PRIMARY KEY, fixed_part bigint, source_id bigint, part bigint)"
+    with dialect.temporary(cursor, "members_nodes", definition):
+        # ``part``: of an account that would join; NULL for one that a member joined.
+        cursor.execute(
+            f"INSERT INTO members_nodes SELECT account_id, part, source_id, NULL FROM {NODES} WHERE fixed AND present "
+            f"UNION SELECT n.account_id, g.fixed_part, n.source_id, g.part FROM ({parts}) g JOIN anchored_nodes a "
+            f"ON a.part = g.part JOIN {NODES} n ON n.account_id = a.account_id "
+            f"WHERE g.fixed_part IS NOT NULL AND n.present AND NOT n.pinned"
+        )
+        cursor.execute(
+            "DELETE FROM anchored_nodes WHERE part IN (SELECT m.part FROM members_nodes m JOIN ("
+            "SELECT fixed_part, source_id FROM members_nodes GROUP BY fixed_part, source_id HAVING COUNT(*) > 1) s "
+            "ON s.fixed_part = m.fixed_part AND s.source_id = m.source_id WHERE m.part IS NOT NULL)"
+        )
 
 
 # --- Employee ids ---------------------------------------------------------------------------------
@@ -448,55 +472,70 @@ def _agrees() -> str:
 
 
 def _join_anchored_by_email(cursor: CursorWrapper) -> None:
-    """Parts that an immutable id joined and that have no employee id join, as a whole, the part that has their
-    first address: one with an employee id, else another one of theirs."""
+    """Parts that an immutable id joined and that have no employee id join, as a whole, the one part with an employee id
+    that has an address of theirs; else parts that have the same first address join each other."""
+    free = f"reason = '{_REASONS['anchor']}' AND NOT anchor AND email_key <> ''"
+    cursor.execute(f"SELECT 1 FROM {NODES} WHERE {free} LIMIT 1")
+    if not cursor.fetchone():
+        return
     with (
+        dialect.temporary(cursor, "named_nodes", _NAMED),
         dialect.temporary(
-            cursor, "free_parts", "(own bigint PRIMARY KEY, name varchar(340), email_key varchar(320))"
+            cursor,
+            "free_nodes",
+            "(account_id bigint PRIMARY KEY, own bigint, source_id bigint, name varchar(340))",
         ),
+        dialect.temporary(cursor, "free_parts", "(own bigint PRIMARY KEY, name varchar(340))"),
         dialect.temporary(cursor, PAIRS, _PAIRS),
     ):
-        name = "{0}.email_key || CASE WHEN {0}.nhi THEN ' n' ELSE ' h' END"
-        cursor.execute(
-            f"INSERT INTO free_parts SELECT part, MIN({name.format('n')}), MIN(email_key) FROM {NODES} n "
-            f"WHERE reason = %s AND NOT anchor AND email_key <> '' GROUP BY part",
-            [_REASONS["anchor"]],
-        )
-        if not cursor.rowcount:
+        if not _name_by_email(cursor):
             return
+        cursor.execute(
+            f"INSERT INTO free_nodes SELECT account_id, part, source_id, name FROM named_nodes WHERE holds "
+            f"AND account_id IN (SELECT account_id FROM {NODES} WHERE {free})"
+        )
+        cursor.execute("INSERT INTO free_parts SELECT own, MIN(name) FROM free_nodes GROUP BY own")
+        dialect.analyze(cursor, "free_nodes")
         dialect.analyze(cursor, "free_parts")
         cursor.execute(
-            f"INSERT INTO {PAIRS} SELECT n.account_id, f.own, n.source_id, k.part, k.live FROM free_parts f "
-            f"JOIN {NODES} k ON k.email_key = f.email_key JOIN {NODES} n ON n.part = f.own "
-            f"WHERE {name.format('k')} = f.name AND k.anchor AND NOT k.alone AND n.email_key = f.email_key"
+            f"INSERT INTO {PAIRS} SELECT f.account_id, f.own, f.source_id, k.part, k.live FROM free_nodes f "
+            f"JOIN named_nodes k ON k.name = f.name WHERE k.holds AND k.account_id IN (SELECT account_id FROM {NODES} WHERE anchor)"
         )
         cursor.execute(
             f"INSERT INTO {PAIRS} SELECT n.account_id, f.own, n.source_id, g.low, TRUE FROM free_parts f JOIN ("
             f"SELECT name, MIN(own) AS low FROM free_parts WHERE own NOT IN (SELECT own FROM {PAIRS}) "
             f"AND name NOT IN (SELECT s.name FROM free_parts s JOIN {NODES} o ON o.part = s.own "
             f"GROUP BY s.name, o.source_id HAVING COUNT(DISTINCT s.own) > 1) "
-            f"GROUP BY name HAVING COUNT(*) > 1) g ON g.name = f.name JOIN {NODES} n ON n.part = f.own "
-            f"WHERE f.own <> g.low AND n.email_key = f.email_key"
+            f"GROUP BY name HAVING COUNT(*) > 1) g ON g.name = f.name "
+            f"JOIN free_nodes n ON n.own = f.own AND n.name = f.name "
+            f"WHERE f.own <> g.low AND f.own NOT IN (SELECT own FROM {PAIRS})"
         )
         _join_pairs(cursor, _REASONS["email_key"])
 
 
+def _name_by_email(cursor: CursorWrapper) -> bool:
+    """Fill ``named_nodes`` by address; whether several parts have one."""
+    # An account that is gone has lost its address to one of its source that is not.
+    cursor.execute(
+        f"INSERT INTO named_nodes SELECT n.account_id, n.email_key || CASE WHEN n.nhi THEN ' n' ELSE ' h' END "
+        f"|| CASE WHEN NOT n.live AND MAX(CASE WHEN n.live THEN 1 ELSE 0 END) "
+        f"OVER (PARTITION BY n.email_key, n.nhi, n.source_id) = 1 THEN 'f' ELSE '' END, "
+        f"n.source_id, n.part, n.anchor OR COALESCE(n.reason, '') = '{_REASONS['anchor']}', n.live, {_agrees()}, FALSE FROM {NODES} n JOIN ("
+        f"SELECT email_key, nhi FROM {NODES} WHERE email_key <> '' AND NOT alone "
+        f"GROUP BY email_key, nhi HAVING MIN(part) <> MAX(part)) e "
+        f"ON e.email_key = n.email_key AND e.nhi = n.nhi WHERE NOT n.alone"
+    )
+    if not cursor.rowcount:
+        return False
+    dialect.index(cursor, "named_nodes", "name")
+    _find_holders(cursor)
+    return True
+
+
 def _join_by_email(cursor: CursorWrapper) -> None:
     with dialect.temporary(cursor, "named_nodes", _NAMED):
-        # An account that is gone has lost its address to one of its source that is not.
-        cursor.execute(
-            f"INSERT INTO named_nodes SELECT n.account_id, n.email_key || CASE WHEN n.nhi THEN ' n' ELSE ' h' END "
-            f"|| CASE WHEN NOT n.live AND MAX(CASE WHEN n.live THEN 1 ELSE 0 END) "
-            f"OVER (PARTITION BY n.email_key, n.nhi, n.source_id) = 1 THEN 'f' ELSE '' END, "
-            f"n.source_id, n.part, n.anchor OR COALESCE(n.reason, '') = '{_REASONS['anchor']}', n.live, {_agrees()}, FALSE FROM {NODES} n JOIN ("
-            f"SELECT email_key, nhi FROM {NODES} WHERE email_key <> '' AND NOT alone "
-            f"GROUP BY email_key, nhi HAVING MIN(part) <> MAX(part)) e "
-            f"ON e.email_key = n.email_key AND e.nhi = n.nhi WHERE NOT n.alone"
-        )
-        if not cursor.rowcount:
-            return
-        dialect.index(cursor, "named_nodes", "name")
-        _join_named(cursor, _REASONS["email_key"])
+        if _name_by_email(cursor):
+            _join_named(cursor, _REASONS["email_key"])
 
 
 def _join_by_login(cursor: CursorWrapper) -> None:
@@ -517,11 +556,11 @@ def _join_by_login(cursor: CursorWrapper) -> None:
         if not cursor.rowcount:
             return
         dialect.index(cursor, "named_nodes", "name")
+        _find_holders(cursor)
         _join_named(cursor, _REASONS["login_key"])
 
 
-def _join_named(cursor: CursorWrapper, reason: str) -> None:
-    """Join the nodes of ``named_nodes`` that have a name in common: those that are no anchors."""
+def _find_holders(cursor: CursorWrapper) -> None:
     # If several parts of one source share a name, only the part that agrees with the name represents it.
     cursor.execute(
         "UPDATE named_nodes SET holds = TRUE FROM (SELECT name, source_id, MIN(part) AS low, MAX(part) AS high, "
@@ -530,6 +569,10 @@ def _join_named(cursor: CursorWrapper, reason: str) -> None:
         "AND g.source_id = named_nodes.source_id "
         "AND (g.low = g.high OR (named_nodes.agrees AND g.low_agreeing = g.high_agreeing))"
     )
+
+
+def _join_named(cursor: CursorWrapper, reason: str) -> None:
+    """Join the nodes of ``named_nodes`` that have a name in common: those that are no anchors."""
     with (
         dialect.temporary(
             cursor, "named_parts", "(name varchar(340) PRIMARY KEY, target bigint, anchored boolean)"

@@ -33,6 +33,17 @@ LINKS = {
         "source_anchor": f"CASE n % 2 WHEN 1 THEN {SHARED} ELSE '' END",
         "email_key": f"{SHARED} || '@example.com'",
     },
+    "one e-mail of pairs and of employees": {
+        "key_anchor": "CASE WHEN n % 4 < 2 THEN CAST(n / 4 AS text) ELSE '' END",
+        "employee_key": f"CASE WHEN n % 4 < 2 THEN '' ELSE {OWN} END",
+        "email_key": "'team@example.com'",
+    },
+    "immutable ids of members' users": {
+        "old_user": "n / 4 + 1",
+        "pinned": "n % 4 < 2",
+        "source_anchor": "CASE n % 4 WHEN 3 THEN CAST(n / 4 AS text) ELSE '' END",
+        "key_anchor": "CASE n % 4 WHEN 0 THEN CAST(n / 4 AS text) ELSE '' END",
+    },
     "immutable ids that form a chain": {"key_anchor": OWN, "source_anchor": "CAST(n + 1 AS text)"},
     "one immutable id": {"source_anchor": "'g1'"},
     "recycled ids": {

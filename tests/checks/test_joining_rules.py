@@ -252,6 +252,85 @@ BY_ANCHOR: dict[str, tuple[Imports, Users]] = {
         ],
         [{"a1", "ann", "ann@x.org", "b1"}],
     ),
+    "whichever of their addresses the employee has": (
+        [
+            ("ad", [IN_AD | {"email": "ann@corp.x.org"}]),
+            ("entra", [IN_ENTRA | {"email": "m@x.org"}]),
+            ("hr", [{"login": "w1", "employee_id": "101", "email": "m@x.org"}]),
+        ],
+        [{"ann", "ann@x.org", "w1"}],
+    ),
+    "they join neither of two employees who have one address each": (
+        [
+            ("ad", [IN_AD | {"email": "ann@corp.x.org"}]),
+            ("entra", [IN_ENTRA | {"email": "m@x.org"}]),
+            (
+                "hr",
+                [
+                    {"login": "w1", "employee_id": "101", "email": "m@x.org"},
+                    {"login": "w2", "employee_id": "102", "email": "ann@corp.x.org"},
+                ],
+            ),
+        ],
+        [{"ann", "ann@x.org"}, {"w1"}, {"w2"}],
+    ),
+    "nobody by an address that several accounts of the source have": (
+        [
+            ("ad", [IN_AD | {"email": "m@x.org"}, {"login": "bob", "email": "m@x.org"}]),
+            ("entra", [IN_ENTRA]),
+            ("hr", [{"login": "w1", "employee_id": "101", "email": "m@x.org"}]),
+        ],
+        [{"ann", "ann@x.org"}, {"bob"}, {"w1"}],
+    ),
+    "an address whose owner at the source is another account": (
+        [
+            ("ad", [IN_AD | {"email": "m@x.org"}, {"login": "m", "email": "m@x.org"}]),
+            ("entra", [IN_ENTRA]),
+            ("hr", [{"login": "w1", "employee_id": "101", "email": "m@x.org"}]),
+        ],
+        [{"ann", "ann@x.org"}, {"m", "w1"}],
+    ),
+    "a disabled account of a pair leaves its address to the account that has it now": (
+        [
+            (
+                "ad",
+                [
+                    IN_AD | {"email": "m@x.org", "status": "disabled"},
+                    {"login": "new", "email": "m@x.org", "status": "active"},
+                ],
+            ),
+            ("entra", [IN_ENTRA]),
+            ("hr", [{"login": "w1", "employee_id": "101", "email": "m@x.org"}]),
+        ],
+        [{"ann", "ann@x.org"}, {"new", "w1"}],
+    ),
+    "two deleted accounts of one source join nobody, and the others join": (
+        [
+            ("ad", [IN_AD]),
+            ("okta", [{"login": "o", "source_anchor": G}]),
+            (
+                "scim",
+                [
+                    {"login": "s1", "source_anchor": G, "status": "deleted"},
+                    {"login": "s2", "source_anchor": G, "status": "deleted"},
+                ],
+            ),
+        ],
+        [{"ann", "o"}, {"s1"}, {"s2"}],
+    ),
+    "a deleted account that was replaced joins no others": (
+        [
+            ("ad", [IN_AD, {"login": "bob", "source_key": H}]),
+            (
+                "entra",
+                [
+                    {"login": "e1", "source_key": G, "source_anchor": H, "status": "deleted"},
+                    {"login": "e2", "source_key": OKTA_ID, "source_anchor": G},
+                ],
+            ),
+        ],
+        [{"ann", "e2"}, {"bob"}, {"e1"}],
+    ),
 }
 
 
@@ -312,6 +391,20 @@ def test_who_has_the_immutable_id_of_a_members_user_is_that_user() -> None:
     link_account(Account.objects.get(login="ann"), Account.objects.get(login="kim").user, by=None)
     given([("entra", [IN_ENTRA]), ("hr", [{"login": "ann@x.org", "employee_id": "9"}])])
     assert users() == [{"ann", "ann@x.org", "kim"}, {"ann@x.org"}]
+
+
+def test_an_account_whose_source_a_members_user_has_already_does_not_join_it() -> None:
+    given([("ad", [{"login": "kim", "source_key": OKTA_ID}]), ("entra", [IN_ENTRA])])
+    link_account(Account.objects.get(login="kim"), Account.objects.get(login="ann@x.org").user, by=None)
+    given([("ad", [IN_AD])])
+    assert users() == [{"ann"}, {"ann@x.org", "kim"}]
+
+
+def test_two_accounts_of_one_source_do_not_join_a_members_user_by_different_ids() -> None:
+    given([("okta", [{"login": "kim", "source_key": OKTA_ID}]), ("entra", [IN_ENTRA])])
+    link_account(Account.objects.get(login="kim"), Account.objects.get(login="ann@x.org").user, by=None)
+    given([("ad", [IN_AD, {"login": "bob", "source_anchor": OKTA_ID}])])
+    assert users() == [{"ann"}, {"ann@x.org", "kim"}, {"bob"}]
 
 
 # --- The employee id ---
