@@ -193,7 +193,8 @@ def test_what_a_host_held_when_it_died_is_sent_by_the_other(net, receiver, start
         first.setdefault(request.header("webhook-id"), request)
     repeated = [first[id] for id, count in counted.items() if count > 1]
     assert {request.header("webhook-id") for request in repeated} <= lost
-    # Only what was under way, or had come back a moment ago and was not on record yet, goes again.
-    assert all(request.peer == two.address and request.at > died - 2 for request in repeated)
-    assert len(repeated) <= SENDERS * IN_FLIGHT * 2
+    # Only what was under way, or had come back a moment ago and was not on record yet, goes again. Results are recorded every
+    # fifth of a second; on a busy machine it takes longer than a wave of answers, so the bound is what three seconds send.
+    assert all(request.peer == two.address and request.at > died - 3 for request in repeated)
+    assert len(repeated) <= SENDERS * IN_FLIGHT * (1 + 3 / LATENCY)
     record_testsuite_property("leases run out, events repeated", (len(lost), len(repeated)))
