@@ -5,10 +5,11 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,8 +91,22 @@ class Installation:
 
     @contextmanager
     def held(self, process: "subprocess.Popen[bytes]") -> Iterator[None]:
-        """The process and its children stand still for the block."""
-        os.killpg(process.pid, signal.SIGSTOP)
+        """The process and its children stand still for the block, and hold no lock of the database."""
+
+        def stops_without_a_lock() -> bool:
+            os.killpg(process.pid, signal.SIGSTOP)
+            with closing(
+                sqlite3.connect(self.folder / "db.sqlite3", timeout=0.5, isolation_level=None)
+            ) as connection:
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                except sqlite3.OperationalError:
+                    os.killpg(process.pid, signal.SIGCONT)
+                    return False
+                connection.execute("ROLLBACK")
+            return True
+
+        until(stops_without_a_lock, "a worker without a lock")
         try:
             yield
         finally:

@@ -27,7 +27,11 @@ def many(names):
     copied = {field.attname: getattr(first, field.attname) for field in Integration._meta.concrete_fields}
     for unique in ("id", "name", "short_id"):
         copied.pop(unique, None)
-    Integration.objects.bulk_create([Integration(name=name, **copied) for name in names[1:]], batch_size=1000)
+    # Of ten thousand random short ids two would be the same in one run of a hundred.
+    others = [
+        Integration(name=name, short_id=f"{number:08x}", **copied) for number, name in enumerate(names[1:])
+    ]
+    Integration.objects.bulk_create(others, batch_size=1000)
     check = check_of()
     chosen = list(Integration.objects.order_by("name").values_list("pk", flat=True)[::100])
     Subscription.objects.bulk_create(
