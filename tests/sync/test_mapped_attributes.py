@@ -96,6 +96,12 @@ def test_what_is_mapped_wins_over_what_the_provider_says(slug: str, field: str) 
     assert READERS[slug]("a word", {field: "own"})[field] == "a word"
 
 
+def test_a_property_that_entra_leaves_out_is_unknown_and_not_what_graph_has_in_the_field() -> None:
+    user = entra_user("u", "ann@x.example", employeeId="1001", userType="Member")
+    found = entra.user_of(user, {"employee_id": "extension_badge", "user_type": "extension_sort"})
+    assert not {"employee_id", "user_type"} & found.keys()
+
+
 def test_each_kind_with_the_field_is_tested() -> None:
     with_field = {slug for slug, kind in API_SOURCES.items() if ATTRIBUTES_FIELD in kind.form_fields}
     assert with_field == set(READERS)

@@ -24,7 +24,7 @@ from integrations.source_data import (
     SourceSettings,
 )
 from integrations.sources.shared.api_source import AccessToken, ApiSource, RateLimit, SyncPassKind
-from integrations.sources.shared.attributes import ATTRIBUTES_FIELD, attribute_text, mapped_attributes
+from integrations.sources.shared.attributes import ATTRIBUTES_FIELD, mapped_attributes, with_mapped
 from integrations.sources.shared.cloud_fields import PROXY_CA, groups_field, key_errors, pass_field
 from integrations.sources.shared.memberships import ListPage, next_memberships
 from integrations.sources.shared.probing import probe_passes
@@ -362,10 +362,7 @@ def user_of(user: JsonMapping, attributes: Mapping[str, str]) -> JsonObject:
         record["user_type"] = user["userType"]
     if "passwordPolicies" in user:
         record["password_never_expires"] = "DisablePasswordExpiration" in str(user["passwordPolicies"])
-    for field, place in attributes.items():
-        if place.partition(".")[0] in user:
-            record[field] = attribute_text(user, place)
-    return record
+    return with_mapped(record, user, attributes)
 
 
 def sign_in_of(user: JsonMapping) -> JsonObject:

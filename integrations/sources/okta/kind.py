@@ -29,7 +29,7 @@ from integrations.source_data import (
     SourceSettings,
 )
 from integrations.sources.shared.api_source import AccessToken, ApiSource, ChangeLog, RateLimit, SyncPassKind
-from integrations.sources.shared.attributes import ATTRIBUTES_FIELD, mapped_attributes
+from integrations.sources.shared.attributes import ATTRIBUTES_FIELD, mapped_attributes, with_mapped
 from integrations.sources.shared.cloud_fields import PROXY_CA, check_private_key, groups_field, pass_field
 from integrations.sources.shared.memberships import ListPage, next_memberships
 from integrations.sources.shared.probing import try_permission
@@ -412,16 +412,15 @@ def user_of(user: JsonMapping, attributes: Mapping[str, str]) -> JsonObject:
     profile = user.get("profile")
     profile = profile if isinstance(profile, Mapping) else {}
     record: JsonObject = {"source_key": text_at(user, "id")}
-    for field, name in {**PROFILE_FIELDS, **attributes}.items():
+    for field, name in PROFILE_FIELDS.items():
         if name in profile:
             record[field] = _plain(profile[name])
     for field, name in TIME_FIELDS.items():
         # An account without a password of Okta's has none that could be old.
-        if field not in attributes and name in user and (user[name] is not None or name == "lastLogin"):
+        if name in user and (user[name] is not None or name == "lastLogin"):
             record[field] = user[name]
-    if "status" not in attributes:
-        record["status"] = "transient" if user.get("transitioningToStatus") else user.get("status")
-    return record
+    record["status"] = "transient" if user.get("transitioningToStatus") else user.get("status")
+    return with_mapped(record, profile, attributes)
 
 
 def _plain(value: object) -> object:

@@ -31,7 +31,12 @@ from integrations.source_data import (
     SourceSettings,
 )
 from integrations.sources.shared.api_source import AccessToken, ApiSource, RateLimit, SyncPassKind
-from integrations.sources.shared.attributes import ATTRIBUTES_FIELD, attribute_text, mapped_attributes
+from integrations.sources.shared.attributes import (
+    ATTRIBUTES_FIELD,
+    attribute_text,
+    mapped_attributes,
+    with_mapped,
+)
 from integrations.sources.shared.cloud_fields import PROXY_CA, check_private_key, pass_field
 from integrations.sources.shared.probing import try_permission
 from integrations.sources.shared.source_call import HeaderAuth, SourceCall, text_at
@@ -502,21 +507,20 @@ def user_of(
 
     ``attributes``: field → column that the member mapped to it. ``frozen``, ``locked``: ids of users.
     """
-    key, own = text_at(user, "Id"), attributes or {}
+    key = text_at(user, "Id")
     record: JsonObject = {"source_key": key, "login": text_at(user, "Username")}
-    for field, column in {**TEXT_COLUMNS, **own}.items():
+    for field, column in TEXT_COLUMNS.items():
         if column.partition(".")[0] in user:
             record[field] = attribute_text(user, column)
     for field, column in TIME_COLUMNS.items():
         # Without a password there is no time; a user who never signed in has null.
-        if field not in own and column in user and (user[column] is not None or field == "last_sign_in_at"):
+        if column in user and (user[column] is not None or field == "last_sign_in_at"):
             record[field] = user[column]
     licence = attribute_text(user, LICENCE) or ""
-    if licence in LICENCE_TYPES and "user_type" not in own:
+    if licence in LICENCE_TYPES:
         record["user_type"] = LICENCE_TYPES[licence]
-    if "status" not in own:
-        record["status"] = _status(user, key in frozen, key in locked)
-    return record
+    record["status"] = _status(user, key in frozen, key in locked)
+    return with_mapped(record, user, attributes or {})
 
 
 def _status(user: JsonMapping, is_frozen: bool, is_locked: bool) -> str:

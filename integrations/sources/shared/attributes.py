@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from integrations.json_types import JsonMapping
+from integrations.json_types import JsonMapping, JsonObject
 from integrations.targets.shared.setting_fields import Field
 
 # Every field of the profile and the password. The others are read by passes of their own, which would replace the value.
@@ -57,3 +57,16 @@ def attribute_text(user: JsonMapping, place: str) -> str | None:
         values = [each.get("value") if isinstance(each, Mapping) else each for each in found]
         found = ", ".join(str(each) for each in values if each is not None)
     return None if found is None or isinstance(found, Mapping) else str(found)
+
+
+def with_mapped(record: JsonObject, user: JsonMapping, attributes: Mapping[str, str]) -> JsonObject:
+    """The record, where what the member mapped stands in place of what the provider says; what ``user`` lacks is unknown.
+
+    ``attributes``: field → dotted place of its value in ``user``.
+    """
+    kept = {field: value for field, value in record.items() if field not in attributes}
+    return kept | {
+        field: attribute_text(user, place)
+        for field, place in attributes.items()
+        if place.partition(".")[0] in user
+    }
