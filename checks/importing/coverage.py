@@ -17,7 +17,7 @@ from django.db.models import Q
 from checks import dialect
 from checks.freshness import GROUP_OF_FIELD
 from checks.importing import facts
-from checks.importing.records import FIELDS, LISTS, derive, devices_of
+from checks.importing.records import DERIVED, FIELDS, LISTS, derive, devices_of
 from checks.importing.reports import ReadingWarning
 from checks.importing.values import REFERENCES, TEXTS, Value
 from checks.models import Account, Authenticator, FieldGroup, Source
@@ -285,27 +285,8 @@ def derive_again(ids: Iterable[int]) -> None:
         Authenticator.objects.bulk_create(devices)
 
 
-_DERIVED = (
-    *(
-        "email_key",
-        "employee_key",
-        "name_key",
-        "manager_key",
-        "owner_key",
-        "department_key",
-        "title_key",
-        "mfa",
-        "assurance",
-    ),
-    *(
-        "factors_known",
-        "phishing_resistant",
-        "is_admin",
-        "app_unused_since",
-        "applications_known",
-        "key_anchor",
-    ),
-)
+# The key of the login is written with the login alone.
+_DERIVED = tuple(column for column in DERIVED if column != "login_key")
 
 
 def stored_fields(account: Account) -> dict[str, Value]:

@@ -76,7 +76,7 @@ class Record(NamedTuple):
 
 
 LISTS = ("mfa_factors", "admin_roles", "groups", "forwarding", "applications")
-_DERIVED = [
+DERIVED = [
     "login_key",
     "email_key",
     "employee_key",
@@ -108,7 +108,7 @@ FIELDS = (
     *FLAGS,
     *LISTS,
 )
-COLUMNS = (*FIELDS, "last_sign_in_known", *_DERIVED)
+COLUMNS = (*FIELDS, "last_sign_in_known", *DERIVED)
 LOGIN_KEY = COLUMNS.index("login_key")
 
 _in_order = itemgetter(*COLUMNS)
