@@ -4,16 +4,14 @@ import base64
 
 import pytest
 
-from checks.services import add_source
-from cii_project.tools.scripted_sources.entra import SECRET, ScriptedEntra, entra_user
+from cii_project.tools.scripted_sources.entra import ScriptedEntra, entra_user
 from cii_project.tools.scripted_sources.okta import ScriptedOkta, okta_user
 from cii_project.tools.scripted_sources.server import ScriptedServer
-from integrations.services import save_connection
-from integrations.sources import API_SOURCES
-from tests.doubles.aws_iam import KEY_ID, SECRET as AWS_SECRET
-from tests.doubles.aws_identity_store import REGION, ScriptedIdentityStore, store_user
-from tests.doubles.aws_permission_sets import STORE
+from tests.doubles.aws_identity_store import ScriptedIdentityStore, store_user
 from tests.doubles.directory import domain_user, guid_of, small_domain
+from tests.sync.test_directories import connect as connect_directory
+from tests.sync.test_entra import connect as connect_entra
+from tests.sync.test_identitycenter import connect as connect_store
 from tests.sync.worlds import account, connect as connect_okta, sync
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -25,41 +23,21 @@ OKTA_ID = "00u1ab2cd3EFGHiJ4k5l"
 
 def read_directory(**values: object) -> None:
     with small_domain(domain_user(1, "aames", mail=None, **values)) as directory:
-        add_source(slug="ad", name="AD", kind="identity", provider=API_SOURCES["activedirectory"].provider)
-        sync(save_connection(slug="ad", kind="activedirectory", document=directory.settings())[0])
+        sync(connect_directory(directory)[0])
 
 
-def read_entra(*users: dict) -> None:
-    tenant = ScriptedEntra(users={each["id"]: each for each in users})
-    with ScriptedServer(tenant) as server:
-        add_source(slug="entra", name="Entra", kind="identity", provider="ENTRA")
-        settings = {
-            "tenant": tenant.tenant,
-            "client_id": tenant.client_id,
-            "client_secret": SECRET,
-            "addresses": {"login": server.url, "graph": server.url},
-            "passes": {"sign_ins": False, "factors": False, "groups": False},
-        }
-        sync(save_connection(slug="entra", kind="entra", document=settings)[0])
+def read_entra(user: dict) -> None:
+    with ScriptedServer(ScriptedEntra(users={user["id"]: user})) as server:
+        sync(connect_entra(server, passes={"sign_ins": False, "factors": False, "groups": False}))
 
 
 SYNCED = entra_user("u-ann", "ann.ames@contoso.com", onPremisesImmutableId=ID_OF_ANN)
 
 
 def read_identity_store(external: list[dict[str, str]]) -> None:
-    with ScriptedServer(
-        ScriptedIdentityStore(users=[store_user(1, "a-ames", ExternalIds=external)])
-    ) as server:
-        add_source(slug="center", name="Center", kind="identity", provider="AWS_IDENTITY_CENTER")
-        settings = {
-            "region": REGION,
-            "identity_store_id": STORE,
-            "access_key_id": KEY_ID,
-            "secret_access_key": AWS_SECRET,
-            "passes": {"groups": False, "roles": False},
-            "addresses": {"identitystore": server.url, "sso": server.url, "sts": server.url},
-        }
-        sync(save_connection(slug="center", kind="identitycenter", document=settings)[0])
+    user = store_user(1, "a-ames", ExternalIds=external)
+    with ScriptedServer(ScriptedIdentityStore(users=[user])) as server:
+        sync(connect_store(server, passes={"groups": False, "roles": False}))
 
 
 @pytest.mark.parametrize("reads", [1, -1], ids=["directory first", "tenant first"])
