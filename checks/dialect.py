@@ -134,6 +134,14 @@ def index(cursor: CursorWrapper, table: str, *columns: str) -> None:
     analyze(cursor, table)
 
 
+def unique_where_given(cursor: CursorWrapper, table: str, column: str) -> None:
+    """Let the values of a temporary table's column that are not NULL occur once each."""
+    schema = "" if is_postgres() else "temp."
+    cursor.execute(
+        f"CREATE UNIQUE INDEX {schema}{table}_{column} ON {table} ({column}) WHERE {column} IS NOT NULL"
+    )
+
+
 def index_for_loops(cursor: CursorWrapper, table: str, *columns: str) -> None:
     """Index a column each of a temporary table on SQLite, which joins by nested loops and would scan the table for each
     row of the other. PostgreSQL joins by hashing, so an index would only cost time."""

@@ -1,3 +1,5 @@
+import gc
+
 from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig
 
@@ -19,3 +21,7 @@ class ProjectConfig(AppConfig):
         )
 
         task_queue.install()
+        # What is loaded by now lives as long as the process, so the collector need not walk it again. Its walks would
+        # take a fifth of an import's CPU.
+        gc.freeze()
+        gc.set_threshold(10_000)

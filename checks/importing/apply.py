@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+import orjson
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
@@ -32,9 +33,9 @@ from checks.importing.values import printable
 from checks.models import FieldGroup, Import, JoinSuggestion, Source, SourceKind
 
 BATCH = 2_000
-# Roughly bytes in memory: a batch of the largest records that a reader yields must not fill it.
-BATCH_SIZE = 16_000_000
-ITEM_SIZE = 100
+# Bytes of JSON: a batch of the largest records that a reader yields must not fill the memory. In memory a byte of JSON
+# takes up to 24.
+BATCH_SIZE = 4_000_000
 KEYS = ("login_key", "email_key", "employee_key", "manager_key", "owner_key")
 # A full import may delete this share of the source's live accounts without being forced.
 DELETABLE_SHARE = 0.20
@@ -241,19 +242,13 @@ def _batches(records: Records) -> Iterator[list[tuple[int, object]]]:
         yield batch
 
 
-def _size(value: object) -> int:
-    if value.__class__ is str:
-        return len(value)
-    if value.__class__ not in (dict, list, tuple):
-        return 0
-    total = ITEM_SIZE * len(value)
-    for item in value.values() if value.__class__ is dict else value:
-        # Most are texts: the call would cost more than the look.
-        if item.__class__ is str:
-            total += len(item)
-        elif item is not None:
-            total += _size(item)
-    return total
+def _size(record: object) -> int:
+    """The bytes of a record as JSON."""
+    try:
+        return len(orjson.dumps(record, default=str))
+    except TypeError:
+        # Half a surrogate pair, or a number of more than 64 bits.
+        return len(repr(record))
 
 
 def _record_failure(
@@ -532,9 +527,9 @@ def _number_new(cursor: CursorWrapper, source: Source) -> int:
         kind="TRUE" if source.kind == SourceKind.HR else "FALSE",
     )
     cursor.execute(
-        f"{joining.INSERT_NODES}SELECT {newest} + row_number() OVER (ORDER BY s.login_key {dialect.bytewise()}, "
-        f"s.source_key {dialect.bytewise()}), s.place, 0, {columns} "
-        f"FROM staged_accounts s WHERE s.account_id IS NULL"
+        f"{joining.INSERT_NODES}SELECT s.id, s.id, s.place, 0, {columns} FROM ("
+        f"SELECT n.*, {newest} + row_number() OVER (ORDER BY n.login_key {dialect.bytewise()}, "
+        f"n.source_key {dialect.bytewise()}) AS id FROM staged_accounts n WHERE n.account_id IS NULL) s"
     )
     created = int(cursor.rowcount)
     if created:

@@ -132,7 +132,7 @@ def joining_tables(cursor: CursorWrapper) -> Iterator[None]:
 
 
 INSERT_NODES = (
-    f"INSERT INTO {NODES} (account_id, place, step, source_id, source_key, key_anchor, source_anchor, login_key, email_key, employee_key, "
+    f"INSERT INTO {NODES} (account_id, part, place, step, source_id, source_key, key_anchor, source_anchor, login_key, email_key, employee_key, "
     f"name_key, nhi, human, live, present, hr, created_at, deleted_at, old_user, pinned, old_reason) "
 )
 
@@ -147,7 +147,7 @@ def stored_nodes(step: int) -> str:
         reason="a.join_reason",
         kind="s.kind = 'hr'",
     )
-    return f"SELECT a.id, NULL, {step}, {columns}"
+    return f"SELECT a.id, a.id, NULL, {step}, {columns}"
 
 
 def remember_keys(cursor: CursorWrapper, accounts: str) -> None:
@@ -219,7 +219,6 @@ def join_accounts(cursor: CursorWrapper) -> JoinReport:
     Run inside a transaction that holds :func:`checks.dialect.lock_accounts`, after :func:`collect`.
     """
     report = JoinReport()
-    cursor.execute(f"UPDATE {NODES} SET part = account_id")
     dialect.index_for_loops(cursor, NODES, *_KEYS, "part")
     dialect.analyze(
         cursor, NODES, "source_id", *_KEYS, "part", "old_user", "pinned", "present", "nhi", "source_key"

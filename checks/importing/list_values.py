@@ -267,26 +267,29 @@ class Factors:
             items = _items(value, is_nothing=_is_nothing)
             if not items:
                 return items
-            _refuse_leftovers("mfa_factors", items)
-            _refuse_leftovers("mfa_factors", _parts_with_marks(items))
-            if (
-                value.__class__ is not str
-                or " " in value
-                or "[" in value
-                # sms:off+push:off
-                or value.count(":") > value.count("|") + 1
-            ):
-                items = [
-                    one
-                    for item in items
-                    for one in (self._several(item) if item.__class__ is str else [item])
-                ]
+            if str in set(map(type, items)):
+                items = self._of_texts(value, items)
         factors = [factor for factor in map(self._factor, items) if factor["kind"] != spellings.NO_FACTOR]
         if any(factor["kind"] in spellings.ENTRA_RESET_ONLY for factor in factors) and (
             self.entra or any(map(_is_entra, items))
         ):
             return [factor for factor in factors if factor["kind"] not in spellings.ENTRA_RESET_ONLY]
         return factors
+
+    def _of_texts(self, value: Value, items: list[Value]) -> list[Value]:
+        """The items of a value, of which some are texts that may hold several factors each."""
+        _refuse_leftovers("mfa_factors", items)
+        _refuse_leftovers("mfa_factors", _parts_with_marks(items))
+        may_hold_several = (
+            value.__class__ is not str
+            or " " in value
+            or "[" in value
+            # sms:off+push:off
+            or value.count(":") > value.count("|") + 1
+        )
+        if not may_hold_several:
+            return items
+        return [one for item in items for one in (self._several(item) if item.__class__ is str else [item])]
 
     @staticmethod
     def _simple_items(text: str) -> list[Value] | None:
@@ -459,6 +462,8 @@ def _says_nothing(part: str) -> bool:
 
 def _status_of(item: Mapping[str, Value]) -> str:
     """The state that a factor in JSON names, "" for none: its ``status`` or ``state``, or a flag that is off."""
+    if item.keys() <= _PLAIN_KEYS and item.get("status").__class__ is str:
+        return str(item["status"]).strip()
     flags = [
         value
         for key, value in item.items()

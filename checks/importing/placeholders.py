@@ -195,6 +195,8 @@ def words_of(text: str) -> list[str]:
 def is_made_of(phrases: Set[str], text: str) -> bool:
     """Whether the text is one of the folded phrases, or several of them one after the other: ``n/a 0 factors``."""
     words = words_of(text)
+    if len(words) == 1:
+        return fold(text) in phrases
     ends = {0}
     for end in range(1, len(words) + 1):
         if any(
@@ -205,9 +207,15 @@ def is_made_of(phrases: Set[str], text: str) -> bool:
     return len(words) in ends
 
 
+_FROM_ONE = frozenset("123456789")
+
+
 @lru_cache(maxsize=4096)
 def is_no_entry(text: str) -> bool:
     """Whether a list's text, or an item of it, says that there is none; ``none none`` says so twice."""
+    # None of the words ends so, and most names of devices do.
+    if text[-1:] in _FROM_ONE:
+        return False
     return fold(text) in NO_ENTRY or is_made_of(NO_ENTRY, text)
 
 

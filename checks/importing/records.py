@@ -175,8 +175,7 @@ class RecordParser:
         # Nearly every record is plain: ASCII, and nothing in it that repr() would escape.
         plain = text.isascii() and "\\" not in text
         cleaned = raw if plain else _without_invisible(raw)
-        leftovers = _leftovers(cleaned) if placeholders.may_hold_leftover(text) else {}
-        found = self._read(cleaned, leftovers, problems, notes)
+        found = self._read(cleaned, problems, notes)
         if problems:
             return problems
         if not found["login"]:
@@ -186,11 +185,10 @@ class RecordParser:
         self._combine(found, raw, notes)
         return self._finish(found, text, notes, plain=plain)
 
-    def _read(
-        self, raw: Raw, leftovers: Mapping[str, str], problems: list[Problem], notes: list[Note]
-    ) -> dict[str, Value]:
+    def _read(self, raw: Raw, problems: list[Problem], notes: list[Note]) -> dict[str, Value]:
         """Field → value, without the fields that have a problem."""
         found: dict[str, Value] = {}
+        unseen: list[tuple[_Step, Value]] = []
         get = raw.get
         for step in self._plan:
             column, _, missing, empty, memory = step
@@ -206,13 +204,17 @@ class RecordParser:
             ):
                 found[column] = known
             else:
-                try:
-                    found[column] = self._convert(step, value, leftovers)
-                except Refused as refused:
-                    problems.append(Problem(column, shorten(value), str(refused)))
-                except Unread as unread:
-                    found[column] = unread.value
-                    notes.append(Note(column, unread.kind, shorten(unread.word), unread.text))
+                unseen.append((step, value))
+        leftovers = _leftovers({step[0]: value for step, value in unseen if value.__class__ is str})
+        for step, value in unseen:
+            column = step[0]
+            try:
+                found[column] = self._convert(step, value, leftovers)
+            except Refused as refused:
+                problems.append(Problem(column, shorten(value), str(refused)))
+            except Unread as unread:
+                found[column] = unread.value
+                notes.append(Note(column, unread.kind, shorten(unread.word), unread.text))
         return found
 
     def _convert(self, step: "_Step", value: Value, leftovers: Mapping[str, str]) -> Value:
@@ -221,7 +223,9 @@ class RecordParser:
         if column in leftovers:
             list_values.raise_leftover(column, value, missing, leftovers[column])
         read = convert(value)
-        if memory is not None and _may_recur(value):
+        if memory is not None and (
+            value.__class__ is int or (value.__class__ is str and len(value) <= LONGEST_REMEMBERED)
+        ):
             memory[value] = read
             if len(memory) > MOST_REMEMBERED:
                 self._forget(column)
@@ -234,7 +238,7 @@ class RecordParser:
     def read_fields(self, raw: Raw) -> dict[str, Value]:
         """Field → value, for the fields of a record that has them; what would be refused is unknown."""
         cleaned = _without_invisible(raw)
-        leftovers = _leftovers(cleaned)
+        leftovers = _leftovers({field: text for field, text in cleaned.items() if isinstance(text, str)})
         found: dict[str, Value] = {}
         for column, convert, missing, *_ in self._plan:
             if column not in cleaned:
@@ -315,10 +319,6 @@ def fingerprint(raw: Raw) -> bytes:
     return _ordinary_parser(datetime.now(UTC).date()).fingerprint(raw)
 
 
-def _may_recur(value: Value) -> bool:
-    return value.__class__ is int or (value.__class__ is str and len(value) <= LONGEST_REMEMBERED)
-
-
 def _without_invisible(raw: Raw) -> dict[str, object]:
     """The record's fields without characters that nobody sees."""
     return {field: _cleaned(raw[field], field in _IDENTIFIERS) for field in FIELDS if field in raw}
@@ -337,14 +337,11 @@ def _cleaned(value: Value, is_identifier: bool) -> Value:
     return value
 
 
-def _leftovers(raw: Raw) -> dict[str, str]:
-    """Field → advice, for the fields that hold the leftover of a broken export."""
-    found = {}
-    for field in FIELDS:
-        value = raw.get(field)
-        if value.__class__ is str and (advice := placeholders.leftover_advice(value)):
-            found[field] = advice
-    return found
+def _leftovers(texts: Mapping[str, str]) -> dict[str, str]:
+    """Field → advice, for the fields whose text is the leftover of a broken export."""
+    if not placeholders.may_hold_leftover(repr(list(texts.values()))):
+        return {}
+    return {field: advice for field, text in texts.items() if (advice := placeholders.leftover_advice(text))}
 
 
 def _text_of(raw: Raw) -> str:

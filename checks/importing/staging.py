@@ -379,7 +379,7 @@ def staging_tables(cursor: CursorWrapper) -> Iterator[None]:
         dialect.temporary(
             cursor,
             "seen_records",
-            "(login_key varchar(320) PRIMARY KEY, line integer, account_id bigint UNIQUE, source_key varchar(255) UNIQUE)",
+            "(login_key varchar(320) PRIMARY KEY, line integer, account_id bigint, source_key varchar(255))",
         ),
         dialect.temporary(cursor, "held_records", "(account_id bigint, record text)"),
         dialect.temporary(
@@ -392,6 +392,9 @@ def staging_tables(cursor: CursorWrapper) -> Iterator[None]:
             cursor, "staged_forwards", "(place integer, address varchar(320), domain varchar(255))"
         ),
     ):
+        # Most records have neither, and would be an entry in each index.
+        for column in ("account_id", "source_key"):
+            dialect.unique_where_given(cursor, "seen_records", column)
         yield
 
 

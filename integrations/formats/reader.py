@@ -113,7 +113,7 @@ def rename(record: dict[str, object], names: Mapping[str, str], claimed: Iterabl
 
 def flattened(record: dict[str, object], depth: int = NESTED) -> dict[str, object]:
     """The record with the keys of nested objects as ``profile.login``. An empty object stays."""
-    if not any(value.__class__ is dict for value in record.values()):
+    if dict not in set(map(type, record.values())):
         return record
     found: dict[str, object] = {}
     for name, value in record.items():

@@ -102,6 +102,16 @@ def test_a_good_record_after_a_bad_one_of_the_same_login_is_taken(
     assert "the record at 3" in rejected[1].problems[0].expected
 
 
+@pytest.mark.parametrize("text", ["x" * 300_000, "\ud800" * 300_000], ids=["text", "half surrogates"])
+def test_of_large_records_few_are_held_at_once(text: str) -> None:
+    """``remarks`` is no field; it fills the memory all the same."""
+    seen: list[int] = []
+    load([{**person, "remarks": text} for person in people(40)], progress=seen.append)
+    steps = [after - before for before, after in zip([0, *seen], seen, strict=False)]
+    assert seen[-1] == 40
+    assert max(steps) * 300_000 < 2 * apply.BATCH_SIZE
+
+
 def test_a_strict_import_with_a_bad_record_changes_nothing() -> None:
     load(people(2))
     before = everything()

@@ -62,6 +62,7 @@ LINKS = {
 def test_thirty_thousand_accounts_join_within_seconds(link: str) -> None:
     columns = {
         "account_id": "n",
+        "part": "n",
         "source_id": "n % 2",
         "source_key": "''",
         "login_key": OWN,

@@ -134,6 +134,10 @@ def test_a_text_is_worth_a_look_up_to_the_longest_word() -> None:
     assert max(map(len, NO_ENTRY | UNKNOWN)) <= LONGEST_WORD
 
 
+def test_no_word_for_nothing_ends_with_a_digit_from_one() -> None:
+    assert not [word for word in NO_ENTRY if word[-1:] in set("123456789")]
+
+
 @pytest.mark.parametrize(
     ("text", "is_nothing", "is_unknown"),
     [
