@@ -8,7 +8,6 @@ one call a user; the members of a role, and the log of the tenant, page by check
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
 from urllib.parse import quote, urlencode
 
 from requests.auth import AuthBase
@@ -511,7 +510,7 @@ def _members(
 
     def list_users(key: str, url: str | None) -> ListPage:
         answer, rates = call.get(url or _role_users_path(key), limit=MANAGEMENT.name)
-        value: Any = answer.value if isinstance(answer.value, dict) else {"users": answer.value}
+        value: JsonObject = answer.value if isinstance(answer.value, dict) else {"users": answer.value}
         users = [(text_at(each, "user_id"), "") for each in answer.objects(value.get("users"))]
         place = text_at(value, "next")
         following = f"{_role_users_path(key)}&from={quote(place, safe='')}" if place else None

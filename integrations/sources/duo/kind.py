@@ -11,9 +11,9 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import formatdate
-from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
+from requests import PreparedRequest
 from requests.auth import AuthBase
 
 from integrations.json_types import JsonMapping, JsonObject
@@ -142,10 +142,10 @@ class SignedAuth(AuthBase):
     def __init__(self, key: str, secret_key: str) -> None:
         self.key, self.secret_key = key, secret_key
 
-    def __call__(self, request: Any) -> Any:
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
         moment = formatdate()
         request.headers["Date"] = moment
-        request.headers["Authorization"] = self.signature(request.method, request.url, moment)
+        request.headers["Authorization"] = self.signature(request.method or "GET", request.url or "", moment)
         return request
 
     def signature(self, method: str, url: str, moment: str) -> str:

@@ -4,9 +4,8 @@ Profiles, sign-ins and registered methods come from three lists, each with its o
 by the user's id. ``signInActivity`` and the registration report need Entra ID P1 or P2.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 from requests.auth import AuthBase
 
@@ -323,7 +322,9 @@ PROBES = {
 }
 
 
-def _list(call: SourceCall, cursor: Cursor | None, path: str, record: Any) -> RecordPage:
+def _list(
+    call: SourceCall, cursor: Cursor | None, path: str, record: Callable[[JsonMapping], JsonObject]
+) -> RecordPage:
     answer = _get(call, cursor["url"] if cursor else path)
     link = _next(answer)
     return RecordPage([record(each) for each in _values(answer)], {"url": link} if link else None)

@@ -7,10 +7,9 @@ alone. Lists page by ``nextPageToken``; a key of a list that would be empty is l
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from typing import Any
 from urllib.parse import quote, urlencode
 
 from requests.auth import AuthBase
@@ -423,7 +422,7 @@ def _status(user: JsonMapping) -> str:
     return "suspended" if user.get("suspended") is True else "active"
 
 
-def _first(user: JsonMapping, key: str, is_wanted: Any) -> JsonMapping:
+def _first(user: JsonMapping, key: str, is_wanted: Callable[[JsonMapping], object]) -> JsonMapping:
     """The item of a list that is wanted, else the first one, else an empty one."""
     items = objects_at(user, key)
     return next(filter(is_wanted, items), items[0] if items else {})

@@ -8,7 +8,6 @@ more each. Whose factors have changed is in the System Log, 1,000 events a page.
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any
 from urllib.parse import quote
 
 from requests.auth import AuthBase
@@ -34,6 +33,7 @@ from integrations.sources.shared.cloud_fields import PROXY_CA, check_private_key
 from integrations.sources.shared.memberships import ListPage, next_memberships
 from integrations.sources.shared.probing import try_permission
 from integrations.sources.shared.source_call import (
+    Explain,
     HeaderAuth,
     ProofAuth,
     SourceCall,
@@ -344,7 +344,7 @@ def _base(source: SourceSettings) -> str:
     return str(source.settings.get("url", "")).rstrip("/")
 
 
-def _call(source: SourceSettings, auth: AuthBase | None, explain: Any = None) -> SourceCall:
+def _call(source: SourceSettings, auth: AuthBase | None, explain: Explain | None = None) -> SourceCall:
     return SourceCall(
         source,
         _base(source),

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
 # The parser below refuses document types, so none of the attacks that the rule is about.
 from xml.parsers.expat import ExpatError, ParserCreate  # nosec B407
 
+from requests import PreparedRequest
 from requests.auth import AuthBase
 
 from integrations.auth.signature_v4 import Credentials, CredentialScope, SignatureV4
@@ -157,7 +158,7 @@ class SignedS3(AuthBase):
     def __init__(self, credentials: Credentials, region: str) -> None:
         self.credentials, self.region = credentials, region
 
-    def __call__(self, r: Any) -> Any:
+    def __call__(self, r: PreparedRequest) -> PreparedRequest:
         r.headers["X-Amz-Content-SHA256"] = EMPTY_BODY
         return SignatureV4(self.credentials, CredentialScope(datetime.now(UTC), self.region, "s3"))(r)
 

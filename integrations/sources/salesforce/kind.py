@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from requests.auth import AuthBase
@@ -388,7 +387,7 @@ def read_rates(headers: Mapping[str, str], limit: str) -> Mapping[str, RateSeen]
     return rates
 
 
-def _error(value: Any) -> JsonMapping:
+def _error(value: object) -> JsonMapping:
     """The first error of an answer of the REST API, which is a list of errors."""
     found = value[0] if isinstance(value, list) and value else value
     return found if isinstance(found, dict) else {}
@@ -400,7 +399,7 @@ def error_text(value: object) -> str:
     return ": ".join(each for each in parts if each) or oauth_error(value)
 
 
-def fault_of(status: int, value: Any) -> Fault | None:
+def fault_of(status: int, value: object) -> Fault | None:
     return FAULTS.get(text_at(_error(value), "errorCode"))
 
 

@@ -5,9 +5,8 @@ Pure.
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
-from integrations.json_types import JsonObject
+from integrations.json_types import Json, JsonObject
 from integrations.sources.scim.errors import invalid_value
 from integrations.sources.scim.schemas import CII_AD, CII_AD_SCHEMA, Attribute, ResourceType, Schema
 from integrations.text_encoding import is_encodable
@@ -68,7 +67,7 @@ def put(document: JsonObject, attribute: Attribute, value: object) -> None:
         document[attribute.name] = value
 
 
-def clean_value(value: object, attribute: Attribute) -> Any:
+def clean_value(value: object, attribute: Attribute) -> Json:
     """The value of an attribute; None: unassigned. Raises ScimError."""
     if value is None:
         return None

@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
-from integrations.json_types import JsonObject
+from integrations.json_types import JsonMapping, JsonObject
 from integrations.sources.scim.schemas import CHECKS, CII_AD, ENTERPRISE
 from integrations.sources.shared.directory_values import filetime, moment_text, number
 
-Document = Mapping[str, Any]
 # Attribute of the project's extension → field of the record.
 EXTENSION_FIELDS = {
     "status": "status",
@@ -42,7 +40,7 @@ DISABLED_BIT, LOCKED_BIT, NEVER_EXPIRES_BIT = 0x2, 0x10, 0x10000
 
 
 def account_record(
-    scim_id: str, document: Document, *, groups: Sequence[str], manager: str, now: datetime
+    scim_id: str, document: JsonMapping, *, groups: Sequence[str], manager: str, now: datetime
 ) -> JsonObject:
     """``groups``: names of the pushed groups that it is a member of; ``manager``: the login of its manager, or what was
     pushed as one, "" where nothing was."""
@@ -65,7 +63,7 @@ def account_record(
     return record
 
 
-def _person(document: Document) -> JsonObject:
+def _person(document: JsonMapping) -> JsonObject:
     name = document.get("name") or {}
     found = {
         **{field: document.get(attribute) for attribute, field in CORE_FIELDS.items()},
@@ -90,7 +88,7 @@ def _work(said: Mapping[str, object]) -> JsonObject:
     return {field: value for field, value in found.items() if value}
 
 
-def deleted_record(scim_id: str, document: Document) -> JsonObject:
+def deleted_record(scim_id: str, document: JsonMapping) -> JsonObject:
     return {"source_key": scim_id, "login": document.get("userName", ""), "status": "deleted"}
 
 
@@ -110,7 +108,7 @@ def preferred(items: object, *types: str) -> str:
     return str(ranked[0]["value"]) if ranked else ""
 
 
-def _own_fields(said: Mapping[str, Any], *, is_active: object) -> JsonObject:
+def _own_fields(said: JsonMapping, *, is_active: object) -> JsonObject:
     fields = {field: said[name] for name, field in EXTENSION_FIELDS.items() if name in said}
     if is_active is False:
         # Whatever the status said before: the account was deactivated since.
@@ -127,7 +125,7 @@ def _own_fields(said: Mapping[str, Any], *, is_active: object) -> JsonObject:
 
 
 def _collected(
-    said: Mapping[str, Any], record: Mapping[str, object], is_active: object, now: datetime
+    said: JsonMapping, record: Mapping[str, object], is_active: object, now: datetime
 ) -> JsonObject:
     """What Cisco's collector adds. Its times of sign-ins and failures are those of one domain controller."""
     ad, cii = said.get("adAttributes") or {}, said.get("ciiAttributes") or {}
@@ -149,7 +147,7 @@ def _collected(
 
 
 def _account_state(
-    ad: Mapping[str, Any], cii: Mapping[str, object], is_active: object, now: datetime
+    ad: JsonMapping, cii: Mapping[str, object], is_active: object, now: datetime
 ) -> JsonObject:
     fields: JsonObject = {}
     bits = number(ad.get("userAccountControl"))
@@ -173,7 +171,7 @@ def _user_type(word: str, cii: Mapping[str, object]) -> str:
     return COLLECTOR_TYPES.get(word, word)
 
 
-def _last_sign_in(ad: Mapping[str, Any], cii: Mapping[str, object]) -> datetime | None:
+def _last_sign_in(ad: JsonMapping, cii: Mapping[str, object]) -> datetime | None:
     """The latest of what this domain controller and what the replicated attribute say."""
     moments = (_moment(cii.get("isoLastSuccessfulLogin")), filetime(ad.get("lastLogonTimestamp")))
     return max((each for each in moments if each), default=None)

@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
+from requests import PreparedRequest
 from requests.auth import AuthBase
 
 from integrations.auth.signature_v4 import Credentials, CredentialScope, SignatureV4
@@ -228,7 +228,7 @@ class SignatureV4Auth(AuthBase):
     def for_service(self, service: str) -> "SignatureV4Auth":
         return SignatureV4Auth(self.credentials, self.region, service)
 
-    def __call__(self, request: Any) -> Any:
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
         scope = CredentialScope(datetime.now(UTC), self.region, self.service)
         return SignatureV4(self.credentials, scope)(request)
 

@@ -1,6 +1,5 @@
 """The fields that the forms of all sources of files have: how the file is read."""
 
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from integrations.json_types import JsonMapping
@@ -65,7 +64,7 @@ READING_FIELDS = (
 
 def check_zone(reader: DocumentReader, settings: JsonMapping) -> None:
     """Report a time zone that the IANA database does not have."""
-    zone: Any = settings.get("zone")
+    zone = settings.get("zone")
     try:
         if zone:
             ZoneInfo(zone)

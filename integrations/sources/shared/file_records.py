@@ -4,8 +4,6 @@ A packed record holds the number of its line and the record by the file's own na
 what stands there.
 """
 
-from typing import Any
-
 import orjson
 
 from integrations.formats.reader import Read, UnreadableRecord, printable, shorten
@@ -34,7 +32,7 @@ def unpacked(found: JsonMapping) -> Read:
     if "record" in found:
         return found["line"], found["record"]
     column, value, expected = found["problem"]
-    original: Any = found["cells"]
+    original = found["cells"]
     if found.get("more") is not None:
         original = {**original, None: found["more"]}
     return found["line"], UnreadableRecord(original, (column, value, expected))
@@ -48,7 +46,7 @@ def _is_storable(found: JsonMapping) -> bool:
     return True
 
 
-def _unstorable(record: dict[str, Any]) -> UnreadableRecord:
+def _unstorable(record: JsonMapping) -> UnreadableRecord:
     """In place of a record with half a surrogate pair, which is how the reader passes on bytes that are not UTF-8."""
     text = ",".join(str(value) for value in record.values())
     cells = {printable(name): printable(str(value)) for name, value in record.items()}

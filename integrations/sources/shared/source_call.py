@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 from urllib.parse import urljoin, urlsplit
 
-from requests import Response
+from requests import PreparedRequest, Response
 from requests.auth import AuthBase
 from requests.exceptions import RequestException, TooManyRedirects
 
@@ -39,10 +39,10 @@ class JsonAnswer:
     """A successful answer: its headers, and its JSON value."""
 
     headers: Mapping[str, str]
-    value: Any
+    value: Json
     url: str
 
-    def objects(self, value: Json = ...) -> list[dict[str, Any]]:
+    def objects(self, value: Json = ...) -> list[JsonObject]:
         """The JSON objects of a list, by default of the answer. Raises :class:`SourceFault` for another value."""
         found = self.value if value is ... else value
         if not isinstance(found, list):
@@ -56,9 +56,9 @@ class JsonAnswer:
 
 
 ReadRates = Callable[[Mapping[str, str], str], Mapping[str, RateSeen]]
-Explain = Callable[[Any], str]
-Classify = Callable[[int, Any], Fault | None]
-ReadBody = Callable[[bytes], Any]
+Explain = Callable[[Json], str]
+Classify = Callable[[int, Json], Fault | None]
+ReadBody = Callable[[bytes], Json]
 
 
 def no_rates(headers: Mapping[str, str], limit: str) -> Mapping[str, RateSeen]:
@@ -172,7 +172,7 @@ class SourceCall(ProviderCall):
             )
         return path
 
-    def _value(self, answer: Response, rates: Mapping[str, RateSeen]) -> Any:
+    def _value(self, answer: Response, rates: Mapping[str, RateSeen]) -> Json:
         try:
             return self.read_body(answer.content)
         except (ValueError, RecursionError):
@@ -197,7 +197,7 @@ class SourceCall(ProviderCall):
             wait = max(waits) if waits else self.throttle_wait
         return SourceFault(reason, fault, status=status, wait=wait, rates=rates)
 
-    def _error_value(self, answer: Response) -> Any:
+    def _error_value(self, answer: Response) -> Json:
         """The value of an answer that is an error; None for another form."""
         try:
             return self.read_body(answer.content)
@@ -249,7 +249,7 @@ class HeaderAuth(AuthBase):
     def __init__(self, scheme: str, credential: str) -> None:
         self.value = f"{scheme} {credential}"
 
-    def __call__(self, request: Any) -> Any:
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
         request.headers["Authorization"] = self.value
         return request
 
@@ -264,9 +264,14 @@ class ProofAuth(AuthBase):
     def __init__(self, key: str, token: str | None = None) -> None:
         self.key, self.token, self.nonce = private_key(key), token, ""
 
-    def __call__(self, request: Any) -> Any:
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
         request.headers["DPoP"] = possession_proof(
-            self.key, request.method, request.url, time.time(), nonce=self.nonce, token=self.token
+            self.key,
+            request.method or "GET",
+            request.url or "",
+            time.time(),
+            nonce=self.nonce,
+            token=self.token,
         )
         if self.token:
             request.headers["Authorization"] = f"DPoP {self.token}"
