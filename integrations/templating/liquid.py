@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any, TextIO, cast
+from typing import TextIO, TypeGuard, cast
 
 from liquid import BoundTemplate, Environment, RenderContext, StrictUndefined, Token, Undefined
 from liquid.ast import Node
@@ -125,7 +125,7 @@ def _check_input(name: str, args: Sequence[object]) -> None:
 
 def _bounded(name: str, function: Callable[..., object]) -> Callable[..., object]:
     @wraps(function)
-    def guard(*args: Any, **kwargs: object) -> object:
+    def guard(*args: object, **kwargs: object) -> object:
         if name == "uniq" and len(args) == 1 and _is_texts(args[0]):
             return list(dict.fromkeys(args[0]))
         _check_input(name, args)
@@ -136,7 +136,7 @@ def _bounded(name: str, function: Callable[..., object]) -> Callable[..., object
     return guard
 
 
-def _is_texts(value: object) -> bool:
+def _is_texts(value: object) -> TypeGuard[list[str]]:
     return (
         isinstance(value, list) and len(value) <= MAX_VALUE and all(isinstance(item, str) for item in value)
     )

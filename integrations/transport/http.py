@@ -276,9 +276,9 @@ class _Response(http.client.HTTPResponse):
     is_malformed = False
     answered: int | None = None
 
-    def __init__(self, sock: socket.socket, *args: Any, most: int, **kwargs: Any) -> None:
+    def __init__(self, sock: socket.socket, debuglevel: int, method: str | None, *, most: int) -> None:
         self.reader = _Reader(_Incoming(sock, most))
-        super().__init__(_Source(self.reader), *args, **kwargs)  # type: ignore[arg-type]
+        super().__init__(_Source(self.reader), debuglevel, method)  # type: ignore[arg-type]
 
     def _read_status(self) -> tuple[str, int, str]:
         self._skip_empty_lines()
@@ -366,8 +366,10 @@ class _Connection(HTTPConnection):
         self.limits = AnswerLimits()
         self._gathered: list[bytes] | None = None
 
-    def response_class(self, *args: Any, **kwargs: Any) -> _Response:  # type: ignore[override]
-        self.answer = _Response(*args, most=self.limits.received, **kwargs)
+    def response_class(  # type: ignore[override]
+        self, sock: socket.socket, debuglevel: int = 0, method: str | None = None
+    ) -> _Response:
+        self.answer = _Response(sock, debuglevel, method, most=self.limits.received)
         return self.answer
 
     def getresponse(self) -> _Response:  # type: ignore[override]

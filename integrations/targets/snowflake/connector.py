@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import certifi
 
@@ -100,7 +100,7 @@ def snowflake_session(login: Login) -> Iterator[Execute]:
 
 
 @contextmanager
-def _connector_errors(connector: Any, proxy: Relay, seconds: float) -> Iterator[None]:
+def _connector_errors(connector: ModuleType, proxy: Relay, seconds: float) -> Iterator[None]:
     try:
         yield
     except connector.errors.Error as error:
@@ -113,7 +113,7 @@ def _connector_errors(connector: Any, proxy: Relay, seconds: float) -> Iterator[
         raise ConnectorError(code, str(error.msg or error), refused) from error
 
 
-def _connector() -> Any:
+def _connector() -> ModuleType:
     if not is_installed():
         raise ConnectorMissing(f"The official Snowflake connector is not installed: {INSTALL}")
     # Otherwise it requests 169.254.169.254 and metadata.google.internal, past any proxy, to detect the cloud.
