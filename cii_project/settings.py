@@ -5,7 +5,7 @@ import os
 import re
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import environ
@@ -14,6 +14,7 @@ from django.http.request import split_domain_port
 
 from cii_project import __version__
 
+N = TypeVar("N", int, float)
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -55,11 +56,11 @@ def flag(name: str) -> bool:
     return True
 
 
-def number(name: str, default: float, kind: type[int] | type[float] = int) -> Any:
-    """A number of more than nothing, of ``kind``."""
+def number(name: str, default: N) -> N:
+    """A number of more than nothing, of the type of ``default``."""
     text = env.str(name, default="").strip()
     try:
-        value = kind(text) if text else default
+        value = type(default)(text) if text else default
     except ValueError:
         value = 0
     if not 0 < value < inf:
@@ -205,14 +206,14 @@ DISPATCH_SECONDS = number("DISPATCH_SECONDS", 50)
 DISPATCH_IN_FLIGHT = number("DISPATCH_IN_FLIGHT", 128)
 LEASE_SECONDS = number("LEASE_SECONDS", 120)
 # The longest wait after a first failure, in seconds; each further failure doubles it, up to the cap.
-BACKOFF_BASE = number("BACKOFF_BASE", 5, float)
-BACKOFF_CAP = number("BACKOFF_CAP", 3600, float)
+BACKOFF_BASE = number("BACKOFF_BASE", 5.0)
+BACKOFF_CAP = number("BACKOFF_CAP", 3600.0)
 RUN_TASK = "notifications.tasks.run_requested"
 SYNC_SWEEP_TASK = "cii_project.sync.tasks.sweep_syncs"
 REPORT_TASK = "cii_project.reporting.tasks.send_due_report"
 # Minutes before the daily run at which sources with a period of whole days are synced.
 SYNC_LEAD_MINUTES = number("SYNC_LEAD_MINUTES", 120)
-Q_CLUSTER = {
+Q_CLUSTER: dict[str, Any] = {
     "name": "cii",
     "workers": number("WORKERS", 4),
     "timeout": number("TASK_TIMEOUT", 3600),
