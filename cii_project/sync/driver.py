@@ -12,7 +12,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from time import monotonic
-from typing import Any
 
 from django.db import transaction
 from django.db.models import F, Q
@@ -143,7 +142,7 @@ class _Worker:
                     return False
             except _Wait as wait:
                 if wait.seconds > SHORT_WAIT:
-                    self._store(due_at=timezone.now() + timedelta(seconds=wait.seconds))
+                    self._fence(due_at=timezone.now() + timedelta(seconds=wait.seconds))
                     return False
                 self.sleep(wait.seconds)
             except _SyncFailed as failure:
@@ -162,7 +161,7 @@ class _Worker:
         try:
             self._try_later(SourceFault(reason, Fault.OURS))
         except _Wait as wait:
-            self._store(due_at=timezone.now() + timedelta(seconds=wait.seconds))
+            self._fence(due_at=timezone.now() + timedelta(seconds=wait.seconds))
         except _PassFailed as failure:
             self._fail(str(failure))
         except ClaimLost:
@@ -395,11 +394,11 @@ class _Worker:
             seconds = min(THROTTLE_BASE * 2.0 ** min(throttles - 1, 10), THROTTLE_CAP)
         if kind:
             self.budgets.pause(kind.limit, seconds)
-        self._store(
+        self._fence(
             throttles=throttles,
             waited_seconds=F("waited_seconds") + seconds,
             calls=F("calls") + 1,
-            fault_reason=str(fault),
+            fault_reason=str(fault)[:500],
         )
         raise _Wait(seconds)
 
@@ -408,7 +407,7 @@ class _Worker:
         faults = self.sync.faults + 1
         if faults > MAX_FAULTS:
             raise _PassFailed(f"{fault} It was tried {faults} times.")
-        self._store(faults=faults, calls=F("calls") + 1, fault_reason=str(fault))
+        self._fence(faults=faults, calls=F("calls") + 1, fault_reason=str(fault)[:500])
         raise _Wait(fault.wait or min(BACKOFF_BASE * 2.0 ** (faults - 1), BACKOFF_CAP))
 
     def _renew(self, fault: SourceFault) -> None:
@@ -427,7 +426,7 @@ class _Worker:
     # --- Importing ---
 
     def _import(self, reading: SyncPass, kind: SyncPassKind, source: Source) -> bool:
-        self._store(claimed_until=timezone.now() + IMPORT_LEASE)
+        self._fence(claimed_until=timezone.now() + IMPORT_LEASE)
         if kind.changes:
             self._keep_named(reading)
             return False
@@ -457,7 +456,7 @@ class _Worker:
         return False
 
     def _hold_on(self, read: int) -> None:
-        self._store(claimed_until=timezone.now() + IMPORT_LEASE)
+        self._fence(claimed_until=timezone.now() + IMPORT_LEASE)
 
     def _imported(self, reading: SyncPass, done: Import | None) -> None:
         with transaction.atomic():
@@ -493,7 +492,7 @@ class _Worker:
     def _finish(self) -> None:
         failed = self.sync.passes.exclude(error="").exists()
         state = Sync.State.PARTIAL if failed else Sync.State.SUCCEEDED
-        self._store(state=state, finished_at=timezone.now(), fault_reason="")
+        self._fence(state=state, finished_at=timezone.now(), fault_reason="")
         log.info("A sync has ended", extra=self.log_fields | {"state": state})
 
     def _fail_pass(self, reading: SyncPass, kind: SyncPassKind, reason: str) -> None:
@@ -530,17 +529,12 @@ class _Worker:
             later.update(next_sync_at=now + RETRY_AFTER_FAILURE)
         log.error("A sync failed", extra=self.log_fields | {"reason": reason})
 
-    def _fence(self, **values: Any) -> None:
+    def _fence(self, **values: object) -> None:
         """Write to the sync while this worker has it. Raises :class:`ClaimLost`."""
         values.setdefault("claimed_until", timezone.now() + LEASE)
         mine = Sync.objects.filter(pk=self.sync.pk, claim=self.claim, state=Sync.State.RUNNING)
         if not mine.update(**values):
             raise ClaimLost("Another worker has this sync.")
-
-    def _store(self, **values: Any) -> None:
-        if "fault_reason" in values:
-            values["fault_reason"] = values["fault_reason"][:500]
-        self._fence(**values)
 
 
 def _tells_a_version(reading: SyncPass) -> bool:

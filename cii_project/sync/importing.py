@@ -6,7 +6,6 @@ member's decision; over 5 %, two complete listings in a row must agree.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from django.utils import timezone
 
@@ -16,7 +15,7 @@ from cii_project.errors import ProjectError
 from cii_project.imports.connected_files import map_file
 from cii_project.sync import spool
 from integrations.models import SourceConnection, SyncPass
-from integrations.services import JsonObject, SyncPassKind, api_source
+from integrations.services import JsonObject, Read, SyncPassKind, api_source
 
 HELD_SHARE, CONFIRMED_SHARE = 0.20, 0.05
 HELD_SHOWN = 500
@@ -29,7 +28,7 @@ Progress = Callable[[int], None]
 class ListingHeld(ProjectError):
     """A listing would delete too many accounts. ``held``: as :attr:`~integrations.models.Sync.held` keeps it."""
 
-    def __init__(self, held: dict[str, Any]) -> None:
+    def __init__(self, held: JsonObject) -> None:
         super().__init__(
             f"This listing lacks {held['missing']:,} of the {held['live']:,} accounts of the source. "
             "Nothing was changed: release or drop it."
@@ -60,7 +59,7 @@ class CompleteListing:
     ``rules``, ``column_names``: of a file; None and empty where the provider's API gives the fields.
     """
 
-    records: Callable[[], Iterator[tuple[int, Any]]]
+    records: Callable[[], Iterator[Read]]
     rules: ReadingRules | None = None
     column_names: Mapping[str, str] = field(default_factory=dict)
     max_age_days: int | None = MAX_AGE_DAYS
@@ -121,7 +120,7 @@ def import_listing(
     return done
 
 
-def _held(missing: Missing) -> dict[str, Any]:
+def _held(missing: Missing) -> JsonObject:
     return {
         "live": missing.live,
         "missing": len(missing.accounts),
