@@ -74,7 +74,7 @@ class Listing:
     asked: ListQuery
     filters: Sequence[ShownFilter]
     total: int | None
-    page: "KeysetPage[Any] | OffsetPage[Any]"
+    page: "KeysetPage[Any] | OffsetPage"
     problems: Sequence[str]
     heads: Sequence[ColumnHead]
     shown: frozenset[str]
@@ -178,7 +178,7 @@ class ListView(ConsoleView):
         """``found`` with what the order by ``column`` needs; only for lists that are counted to the end."""
         return found
 
-    def rows(self, found: Sequence[Any]) -> Sequence[Any]:
+    def rows(self, found: Sequence[Any]) -> Sequence[object]:
         """The rows for the template and the columns' values, one for each of ``found``."""
         return found
 
@@ -284,7 +284,7 @@ class ListView(ConsoleView):
 
     def _page(
         self, parts: "list[QuerySet[Model]]", asked: ListQuery, total: int | None, cursor: str, size: int
-    ) -> "tuple[KeysetPage[Any] | OffsetPage[Any], str]":
+    ) -> "tuple[KeysetPage[Model] | OffsetPage, str]":
         """A page, and a note where the list is too long for the order that is asked for."""
         note = ""
         name = (asked.sort or self.default_sort).removeprefix("-")
@@ -391,12 +391,12 @@ class ShortListView(ListView):
     def found(self, asked: ListQuery) -> list[Any]:
         return [] if asked.matches_nothing else self.chosen_rows(asked)
 
-    def total(self, parts: list[Any]) -> int:
+    def total(self, parts: Sequence[object]) -> int:
         return len(parts)
 
     def _page(
-        self, parts: list[Any], asked: ListQuery, total: int | None, cursor: str, size: int
-    ) -> tuple[OffsetPage[Any], str]:
+        self, parts: Sequence[object], asked: ListQuery, total: int | None, cursor: str, size: int
+    ) -> tuple[OffsetPage, str]:
         sort = asked.sort or self.default_sort
         key = self.sort_keys[sort.removeprefix("-")]
         ordered = sorted(parts, key=key, reverse=sort.startswith("-"))

@@ -13,7 +13,6 @@ from django.db.models import Field, Model, Q, QuerySet, TextField
 from integrations.services import load_json
 
 M = TypeVar("M", bound=Model)
-R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +66,20 @@ class KeysetPage(Generic[M]):
 
 
 @dataclass(frozen=True, slots=True)
-class OffsetPage(Generic[R]):
+class OffsetPage:
     """Some rows of a list that was counted and is short: pages by number, in any order.
 
     ``cursor``: the number of the page, from 1; one that makes no sense is the first page.
     """
 
-    rows: list[R]
+    rows: list[Any]
     next: str = ""
     previous: str = ""
 
     @classmethod
     def of(
-        cls, ordered: "QuerySet[Any] | Sequence[R]", *, total: int, cursor: str, size: int
-    ) -> "OffsetPage[R]":
+        cls, ordered: "QuerySet[Model] | Sequence[object]", *, total: int, cursor: str, size: int
+    ) -> "OffsetPage":
         last = max(-(-total // size), 1)
         number = int(cursor) if cursor.isascii() and cursor.isdigit() and len(cursor) < 9 else 1
         number = number if 1 <= number <= last else 1
