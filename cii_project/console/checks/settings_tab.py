@@ -2,7 +2,6 @@
 
 import copy
 import re
-from typing import Any
 
 from crispy_forms.layout import Fieldset
 from django import forms
@@ -38,8 +37,8 @@ class LinesField(forms.CharField):
 
     widget = forms.Textarea
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(required=False, max_length=20_000, **options)
+    def __init__(self, *, label: str, help_text: str) -> None:
+        super().__init__(required=False, max_length=20_000, label=label, help_text=help_text)
         self.widget.attrs.update({"rows": 3, "spellcheck": "false"})
 
     def prepare_value(self, value: object) -> object:

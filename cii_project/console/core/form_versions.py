@@ -9,10 +9,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Any, cast
+from typing import Any
 
 from django import forms
 from django.db.models import Model
+from django.http import QueryDict
 from django.utils import timezone
 
 from cii_project.audit.models import AuditEntry
@@ -39,7 +40,7 @@ class VersionedForm(forms.Form):
         self.initial[FIELD] = fingerprints(stored)
 
     def clean(self) -> dict[str, Any]:
-        given: dict[str, Any] = super().clean() or self.cleaned_data
+        given = super().clean() or self.cleaned_data
         if FIELD in self.data:
             changed = changed_since(str(self.data[FIELD]), self._stored)
             if changed:
@@ -52,7 +53,8 @@ class VersionedForm(forms.Form):
             if name in self.fields:
                 self.add_error(name, f"Now stored: {shown_value(self._stored.get(name))}")
         # The next attempt is made with the other's values in view.
-        data: Any = cast(Any, self.data).copy()
+        data = QueryDict(mutable=True)
+        data.update(self.data)
         data[FIELD] = fingerprints(self._stored)
         self.data = data
 

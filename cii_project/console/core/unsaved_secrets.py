@@ -7,7 +7,6 @@ field of the form names the entry, so that two tabs do not mix theirs. Saving th
 import secrets
 import time
 from collections.abc import Mapping
-from typing import Any, cast
 
 from django import forms
 from django.http import HttpRequest, QueryDict
@@ -45,7 +44,8 @@ def keep(request: HttpRequest, form: forms.Form, inputs: Mapping[str, str]) -> s
 
     A secret that is itself wrong is not kept. Returns the keys of ``inputs`` that were kept.
     """
-    data: Any = cast(Any, form.data).copy()
+    data = QueryDict(mutable=True)
+    data.update(form.data)
     values = {key: data[name] for key, name in inputs.items() if data.get(name) and name not in form.errors}
     for name in inputs.values():
         if name in data:

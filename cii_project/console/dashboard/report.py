@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django import forms
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.urls import path
 
 from cii_project.audit.models import Action
@@ -79,8 +79,8 @@ class ReportMailForm(VersionedForm, forms.ModelForm):  # type: ignore[type-arg] 
         help_texts = {"report_recipients": "E-mail addresses, with commas or line breaks between them."}
         widgets = {"report_recipients": forms.Textarea(attrs={"rows": 3})}
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, data: QueryDict | None = None, *, instance: Configuration) -> None:
+        super().__init__(data, instance=instance)
         self.fields["report_every"].choices = [("", "Never"), *ReportPeriod.choices]  # type: ignore[attr-defined]
         apply_unfold_look(self)
         self.lock({name: getattr(self.instance, name) for name in self.Meta.fields}, self.instance)

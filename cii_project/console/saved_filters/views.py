@@ -1,10 +1,8 @@
 """Saved filters of the lists: their dialog, and their deletion. The lists themselves show them (core/list_view.py)."""
 
-from typing import Any
-
 from django import forms
 from django.db.models import Q
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404
 from django.urls import path
 
@@ -42,8 +40,10 @@ class SaveForm(forms.Form):
         label="Shared", required=False, help_text="Every member sees it above the list."
     )
 
-    def __init__(self, *args: Any, may_share: bool, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self, data: QueryDict | None = None, *, may_share: bool, initial: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(data, initial=initial)
         if not may_share:
             del self.fields["is_shared"]
         apply_unfold_look(self)

@@ -1,10 +1,8 @@
 """The settings of the installation: schedule, limits, identity in events, and the users in scope."""
 
-from typing import Any
-
 from crispy_forms.layout import HTML, Fieldset
 from django import forms
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.urls import path, reverse_lazy
 from django.utils import timezone
 
@@ -115,8 +113,8 @@ class SettingsForm(VersionedForm, forms.ModelForm):  # type: ignore[type-arg]  #
     def clean_language(self) -> str:
         return self.cleaned_data["language"] or ENGLISH
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, data: QueryDict | None = None, *, instance: Configuration) -> None:
+        super().__init__(data, instance=instance)
         apply_unfold_look(self)
         self.lock({name: getattr(self.instance, name) for name in self.Meta.fields}, self.instance)
         self.helper = form_helper(

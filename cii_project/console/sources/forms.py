@@ -241,8 +241,8 @@ class ImportForm(forms.Form):
         required=False,
     )
 
-    def __init__(self, *args: Any, must_force: bool = False, has_unread: bool = False, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, data: QueryDict | None, *, must_force: bool, has_unread: bool) -> None:
+        super().__init__(data)
         if not must_force:
             del self.fields["force"]
         if not has_unread:
