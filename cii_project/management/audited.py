@@ -5,7 +5,7 @@ import os
 import platform
 import pwd
 from collections.abc import Mapping
-from typing import Any
+from functools import cached_property
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
@@ -37,9 +37,9 @@ class AuditedCommand(BaseCommand):
     None of its options may hold a secret: they are recorded.
     """
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.outcome: JsonObject = {}
+    @cached_property
+    def outcome(self) -> JsonObject:
+        return {}
 
     def handle(self, *args: object, **options: object) -> None:
         with acting(command_actor()), bound_contextvars(command=self._name):

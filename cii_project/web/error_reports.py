@@ -5,7 +5,8 @@ what was posted and the local variables of each frame as they are.
 """
 
 import re
-from typing import Any
+from collections.abc import ItemsView
+from types import FrameType
 
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
@@ -35,8 +36,10 @@ class ErrorFilter(SafeExceptionReporterFilter):
     def get_safe_cookies(self, request: HttpRequest | None) -> dict[str, object]:
         return dict.fromkeys(getattr(request, "COOKIES", {}), self.cleansed_substitute)
 
-    def get_traceback_frame_variables(self, request: HttpRequest | None, tb_frame: Any) -> Any:
-        return [(name, _TypeOnly(value)) for name, value in tb_frame.f_locals.items()]
+    def get_traceback_frame_variables(
+        self, request: HttpRequest | None, tb_frame: FrameType
+    ) -> ItemsView[str, object]:
+        return {name: _TypeOnly(value) for name, value in tb_frame.f_locals.items()}.items()
 
 
 class _TypeOnly:

@@ -54,7 +54,7 @@ class Command(BaseCommand):
         parser.add_argument("--step", default="", help="internal")
         parser.add_argument("--given", default="{}", help="internal")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: Any) -> None:
         if options["subject"] == "step":
             self.stdout.write(json.dumps(run_step(options["step"], json.loads(options["given"]))))
             return

@@ -48,7 +48,7 @@ class Command(BaseCommand):
             "--delay", type=float, default=0.0, metavar="SECONDS", help="of each answer, to watch it"
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: Any) -> None:
         if not 100 <= options["users"] <= 4000:
             raise CommandError("--users must be between 100 and 4,000.")
         folder = Folder(options["data_dir"])

@@ -18,7 +18,7 @@ class Command(BaseCommand):
         parser.add_argument("--listen", default="127.0.0.1:8000", metavar="HOST:PORT")
         parser.add_argument("--threads", type=int, default=8, help="requests answered at once (default 8)")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: Any) -> None:
         listen, threads = options["listen"], options["threads"]
         if threads < 1:
             raise CommandError(f"--threads is {threads}; write a number over 0, such as 8.", returncode=2)

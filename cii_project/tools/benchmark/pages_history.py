@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Max, Min
@@ -221,7 +220,7 @@ def _spoken_of() -> dict[tuple[object, object], FindingRanges]:
     }
 
 
-def _delivery(number: int, event: Event, target: Integration, **values: Any) -> Delivery:
+def _delivery(number: int, event: Event, target: Integration, **values: object) -> Delivery:
     """An unsaved delivery. Of 200, five are dead, one waits and one was skipped."""
     place = number * 7 % 200
     state = "dead" if place < 5 else "due" if place == 5 else "skipped" if place == 6 else "delivered"

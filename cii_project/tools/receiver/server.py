@@ -259,7 +259,7 @@ class ReceiverServer(ThreadingHTTPServer):
         self._tls = tls
         super().__init__((host, port), ReceiverHandler)
 
-    def finish_request(self, request: Any, client_address: Any) -> None:
+    def finish_request(self, request: Any, client_address: object) -> None:
         # The handshake runs in the connection's own thread: a slow one holds up nobody else.
         if self._tls is not None:
             request.settimeout(RECEIVER_IDLE_SECONDS)
