@@ -407,10 +407,10 @@ class _Connection(HTTPConnection):
         if self.answer.reader.surplus or not self.is_connected:
             raise http.client.HTTPException("the proxy sent more than its answer")
 
-    def request(self, *args: Any, **kwargs: Any) -> None:
+    def send_message(self, message: PreparedRequest, target: str) -> None:
         """Send head and body in one write: one packet if they fit."""
         self._gathered, self.answer = [], None
-        super().request(*args, **kwargs)
+        self.request(message.method or "POST", target, body=message.body or None, headers=message.headers)
         whole, self._gathered = b"".join(self._gathered), None
         self.send(whole)
 
@@ -844,12 +844,7 @@ def connection_errors(host: str, seconds: float, plain_advice: str, *, proxy: bo
 
 def _send(connection: _Connection, message: PreparedRequest, url: Url) -> None:
     try:
-        connection.request(
-            message.method or "POST",
-            url.target,
-            body=message.body or None,
-            headers=message.headers,
-        )
+        connection.send_message(message, url.target)
     except TimeoutError as error:
         raise ReceiverUnreachable("The receiver did not take the request in time.") from error
     except ValueError:

@@ -277,15 +277,15 @@ def test_a_connection_that_did_not_take_the_whole_request_is_not_kept():
 
     thread = threading.Thread(target=refuse)
     thread.start()
-    monkeypatched = http._Connection.request
+    send_message = http._Connection.send_message
 
     def broken(self, *args, **kwargs):
-        monkeypatched(self, *args, **kwargs)
+        send_message(self, *args, **kwargs)
         raise BrokenPipeError
 
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(http._Connection, "request", broken)
+            patch.setattr(http._Connection, "send_message", broken)
             url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
             assert http.request("POST", url, body=b"{}").status == 200
         assert not http._idle._kept
