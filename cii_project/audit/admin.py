@@ -1,9 +1,12 @@
 """Base classes for Django's admin: records that are read-only, and changes that the audit trail records."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import ClassVar
 
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 from django.core.paginator import Paginator
 from django.db.models import Manager, Model, QuerySet
 from django.http import HttpRequest
@@ -35,12 +38,12 @@ class CountedOnce(ChangeList):
 class RecordAdmin(ModelAdmin):
     """Nothing is added, changed or deleted; lists are counted up to 10,000 rows."""
 
-    paginator = FirstRows
+    paginator: ClassVar[type] = FirstRows
     show_full_result_count = False
     # No "Show all": Unfold draws the link in a colour that is hard to read, and the search is quicker.
     list_max_show_all = 0
     list_per_page = 50
-    ordering: Sequence[str] = ("-id",)
+    ordering: ClassVar[Sequence[str]] = ("-id",)
 
     def get_changelist(self, request: HttpRequest, **kwargs: object) -> type[ChangeList]:
         return CountedOnce
@@ -68,29 +71,33 @@ class RecordAdmin(ModelAdmin):
         return False
 
 
-class AuditedAdmin:
+class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # none at run time
     """Mixin for a ``ModelAdmin`` that can change its model. Django's own log feeds the History page of an object."""
 
     def construct_change_message(
-        self, request: HttpRequest, form: object, formsets: object, add: bool = False
-    ) -> Any:
+        self,
+        request: HttpRequest,
+        form: forms.Form,
+        formsets: "Iterable[forms.BaseFormSet[forms.Form]]",
+        add: bool = False,
+    ) -> list[dict[str, dict[str, list[str]]]]:
         request.audited_form = form  # type: ignore[attr-defined]
-        return super().construct_change_message(request, form, formsets, add)  # type: ignore[misc]
+        return super().construct_change_message(request, form, formsets, add)
 
-    def log_addition(self, request: HttpRequest, obj: Model, message: object) -> Any:
+    def log_addition(self, request: HttpRequest, obj: Model, message: object) -> LogEntry:
         record(Action.ADD, obj, "Added.", after=_values(request, "cleaned_data"))
-        return super().log_addition(request, obj, message)  # type: ignore[misc]
+        return super().log_addition(request, obj, message)
 
-    def log_change(self, request: HttpRequest, obj: Model, message: object) -> Any:
+    def log_change(self, request: HttpRequest, obj: Model, message: object) -> LogEntry:
         names = ", ".join(name.replace("_", " ") for name in request.audited_form.changed_data)  # type: ignore[attr-defined]
         before, after = _values(request, "initial"), _values(request, "cleaned_data")
         record(Action.CHANGE, obj, f"Changed {names or 'nothing'}.", before=before, after=after)
-        return super().log_change(request, obj, message)  # type: ignore[misc]
+        return super().log_change(request, obj, message)
 
-    def log_deletions(self, request: HttpRequest, queryset: QuerySet[Model]) -> Any:
+    def log_deletions(self, request: HttpRequest, queryset: QuerySet[Model]) -> list[LogEntry]:
         for obj in queryset:
             record(Action.DELETE, obj, "Deleted.")
-        return super().log_deletions(request, queryset)  # type: ignore[misc]
+        return super().log_deletions(request, queryset)
 
 
 def _values(request: HttpRequest, state: str) -> dict[str, object]:
