@@ -29,6 +29,7 @@ LARGEST_LIST = 10_000
 _DIGITS = "0123456789"
 # Characters of a list that is cached: thousands of the largest would fill the memory.
 _MOST_CACHED = 2_000
+_remembered = lru_cache(maxsize=8192)
 # An artefact in one of these decides whether a user is protected or powerful.
 STRICT = frozenset(("mfa_factors", "admin_roles"))
 _LIST = "a list (in CSV: items separated by a vertical bar, semicolon, comma or line break)"
@@ -157,8 +158,8 @@ class NameLists:
 
     def __init__(self, field: str) -> None:
         self.field = field
-        self._of_text = lru_cache(maxsize=4096)(self._split)
-        self._of_list = lru_cache(maxsize=4096)(self._listed)
+        self._of_text = _remembered(self._split)
+        self._of_list = _remembered(self._listed)
 
     def __call__(self, value: Value) -> list[str] | None:
         if value.__class__ is str:
@@ -231,13 +232,13 @@ def addresses(value: Value) -> list[str] | None:
 _FACTORS_EXPECTED = (
     'factors such as {"kind": "sms", "device": "+15550100", "status": "active"} (CSV: sms:+15550100)'
 )
-# Kinds with devices in the usual form, sms:+15550100|push, which needs no further splitting.
-_SIMPLE = re.compile(r"[\w:-]+(?:\+[\d-]+)?(?:\|[\w:-]+(?:\+[\d-]+)?)*", re.ASCII)
 # Letters, digits and what joins words. Another mark says something about the kind: "sms ?", "push=-", "sms [none]".
 _PLAIN_KIND = re.compile(
     r"[#\[{(]?[^\W_](?:[^\W_]|[\s_.:/'+&-]+(?=[^\W_]|\()|\((?=[^\W_])|(?<=[^\W_])\))*[\]})]?"
 )
 _GRAPH_TYPE = re.compile(r"#?microsoft\.graph\.", re.I)
+# A text without one of these holds one factor: sms:off+push:off holds two, sms:+15550100 one.
+_SEVERAL = re.compile(r"[\s|;,]|:.*[/+&][^:]*:")
 # The word before a colon, where a further factor may begin: sms:disabled push:off, sms:off / push:off.
 _HEAD = re.compile(r"(?<=[\s/+&])[^\s/+&:]+(?=:)")
 _WORDS = re.compile(r"[^\W_]+")
@@ -257,47 +258,26 @@ class Factors:
         self.entra = rules.entra
         own = rules.meanings.get("mfa_factors", {})
         self.own = {word: spellings.NO_FACTOR if kind == "none" else kind for word, kind in own.items()}
-        self.kind = lru_cache(maxsize=4096)(self._kind)
-        self._of_name = lru_cache(maxsize=4096)(self._named)
-        self._of_head = lru_cache(maxsize=4096)(self._head)
+        self.kind = _remembered(self._kind)
+        self._of_name = _remembered(self._named)
+        self._of_head = _remembered(self._head)
 
     def __call__(self, value: Value) -> list[dict[str, str]] | None:
-        items = self._simple_items(value) if value.__class__ is str else None
-        if items is None:
-            items = _items(value, is_nothing=_is_nothing)
-            if not items:
-                return items
-            if str in set(map(type, items)):
-                items = self._of_texts(value, items)
+        items = _items(value, is_nothing=_is_nothing)
+        if not items:
+            return items
+        if str in set(map(type, items)):
+            _refuse_leftovers("mfa_factors", items)
+            _refuse_leftovers("mfa_factors", _parts_with_marks(items))
+            items = [
+                one for item in items for one in (self._several(item) if item.__class__ is str else [item])
+            ]
         factors = [factor for factor in map(self._factor, items) if factor["kind"] != spellings.NO_FACTOR]
         if any(factor["kind"] in spellings.ENTRA_RESET_ONLY for factor in factors) and (
             self.entra or any(map(_is_entra, items))
         ):
             return [factor for factor in factors if factor["kind"] not in spellings.ENTRA_RESET_ONLY]
         return factors
-
-    def _of_texts(self, value: Value, items: list[Value]) -> list[Value]:
-        """The items of a value, of which some are texts that may hold several factors each."""
-        _refuse_leftovers("mfa_factors", items)
-        _refuse_leftovers("mfa_factors", _parts_with_marks(items))
-        may_hold_several = (
-            value.__class__ is not str
-            or " " in value
-            or "[" in value
-            # sms:off+push:off
-            or value.count(":") > value.count("|") + 1
-        )
-        if not may_hold_several:
-            return items
-        return [one for item in items for one in (self._several(item) if item.__class__ is str else [item])]
-
-    @staticmethod
-    def _simple_items(text: str) -> list[Value] | None:
-        """The items of a text that holds nothing but kinds and devices; None for any other text."""
-        if ":" not in text or not _SIMPLE.fullmatch(text) or "Array" in text or "Collection" in text:
-            return None
-        items = [item for item in text.split("|") if ":" in item or not _is_nothing(item)]
-        return items or None
 
     def _meaning(self, text: str) -> str:
         """The kind that a known spelling means; "" for an unknown one."""
@@ -316,6 +296,8 @@ class Factors:
 
     def _several(self, text: str) -> list[str]:
         """The methods of one item: PowerShell joins a list by blanks, others write several into one JSON text."""
+        if not _SEVERAL.search(text):
+            return [text]
         if _SEPARATORS.search(text):
             return [part.strip() for part in _SEPARATORS.split(text) if not _is_nothing(part)]
         parts = text.split()
@@ -524,8 +506,8 @@ class Applications:
 
     def __init__(self, moments: TimeConverters) -> None:
         self.moments = moments
-        self._of_text = lru_cache(maxsize=8192)(self._read)
-        self._of_pair = lru_cache(maxsize=8192)(self._used)
+        self._of_text = _remembered(self._read)
+        self._of_pair = _remembered(self._used)
 
     def __call__(self, value: Value) -> list[dict[str, object]] | None:
         items = _items(value, _BAR if value.__class__ is str and "|" in value else _SEPARATORS)
