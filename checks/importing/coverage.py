@@ -67,6 +67,9 @@ def known(field: str) -> Q:
     condition = Q(**{f"{field}__isnull": False})
     if field in LISTS:
         return condition & ~Q(**{field: []})
+    if field == "status_changed_at":
+        # A full import wrote the time of a deletion itself.
+        return condition & ~Q(status="deleted")
     return condition & ~Q(**{field: ""}) if field in REFERENCES or field == "user_type" else condition
 
 

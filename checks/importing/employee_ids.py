@@ -7,14 +7,14 @@ from checks.importing.placeholders import NO_ENTRY, UNKNOWN, fold, leftover_advi
 # All zeros, one digit repeated, and a number that a spreadsheet has rounded.
 # Zeros behind a prefix too: EMP000000, E-000.
 _ZEROS = re.compile(r"[a-z]{0,4}0+")
-_REPEATED = re.compile(r"(.)\1{5,}|9{4,}")
+_REPEATED = re.compile(r"(.)\1{5,}|([a-z])\2{2,}|9{4,}")
 # -1, and days with which spreadsheets and databases stand for no value.
 _SENTINEL = re.compile(
-    r"-\d|1900-01-0[01].*|0?1/0?1/(?:1900|1970|0001).*|12/31/9999.*|31[./]12[./]9999.*"
+    r"-\d+|1900-01-0[01].*|0?1/0?1/(?:1900|1970|0001).*|12/31/9999.*|31[./]12[./]9999.*"
     r"|9999-12-31.*|1970-01-01.*|0001-01-01.*"
 )
 _PHRASE = re.compile(r"[^\d]+\s[^\d]+")
-_ROUNDED = re.compile(r"[+-]?\d(?:[.,]\d+)?E\+?\d+", re.I)
+ROUNDED = re.compile(r"[+-]?\d(?:[.,]\d+)?E\+?\d+", re.I)
 _LARGEST = frozenset(("2147483647", "4294967295", "9223372036854775807", "0x0", "0x00000000"))
 _COUNTED = frozenset(("123456789", "1234567890", "12345678", "0123456789", "987654321"))
 
@@ -39,6 +39,11 @@ _WORDS = _words(
 )
 
 
+# Also behind a label or before a number: EMP-TBD, unknown1.
+_UNASSIGNED = _words(
+    "tbd|tba|tbc|pending|unknown|unk|none|null|nan|undefined|missing|unassigned|not assigned|not available"
+)
+_LABELLED = re.compile(r"(?:emp|employee|id|hr|staff|worker|person)*(?P<word>[^\W\d_]+?)\d{0,3}")
 _NOBODY = _WORDS | _COUNTED | NO_ENTRY | UNKNOWN
 # Endings of placeholders that consist of letters only.
 _ARTEFACTS = ("collection", "property", "array")
@@ -59,6 +64,7 @@ def is_placeholder(text: str) -> bool:
         or word in _NOBODY
         or is_artefact
         or word in _LARGEST
+        or ((labelled := _LABELLED.fullmatch(word)) and labelled["word"] in _UNASSIGNED)
         or (len(word) == 1 and word.isalpha())
-        or bool(_ZEROS.fullmatch(word) or _REPEATED.fullmatch(word) or _ROUNDED.fullmatch(text))
+        or bool(_ZEROS.fullmatch(word) or _REPEATED.fullmatch(word) or ROUNDED.fullmatch(text))
     )

@@ -538,8 +538,8 @@ class Applications:
             moment = self.moments.sign_in(used)
         except Unread:
             moment = None
-        except Refused:
-            raise Refused(f"{_APPLICATIONS_EXPECTED}; {shorten(used)!r} is no ISO 8601 date") from None
+        except Refused as refused:
+            raise Refused(f"{_APPLICATIONS_EXPECTED}; {shorten(used)!r} is not {refused}") from None
         name = name.strip()
         return {"name": name} if moment is None else {"name": name, "last_used_at": moment or None}
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from itertools import repeat
+from math import isnan
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -36,7 +37,7 @@ from checks.importing.values import (
 from checks.models import Status
 
 # Increase when the same record gives other columns than before: every account is then written again.
-RULES_VERSION = b"8"
+RULES_VERSION = b"9"
 ALWAYS = "1970-01-01 00:00:00"
 # Texts and numbers of a column that are remembered with what they are read as. A column with more has few that recur.
 MOST_REMEMBERED, LONGEST_REMEMBERED = 2_000, 200
@@ -220,6 +221,11 @@ class RecordParser:
     def _convert(self, step: "_Step", value: Value, leftovers: Mapping[str, str]) -> Value:
         """The value of a column, which is remembered where it is of a text or number that may recur."""
         column, convert, missing, _, memory = step
+        if value.__class__ is float:
+            # pandas makes a number with a fraction of every number in a column that lacks one, and NaN of what it lacks.
+            if isnan(value):
+                return missing
+            value = int(value) if value.is_integer() else value
         if column in leftovers:
             list_values.raise_leftover(column, value, missing, leftovers[column])
         read = convert(value)
@@ -274,14 +280,15 @@ class RecordParser:
                 found["mfa_bypass"] = True
 
     def _look_ahead(self, found: dict[str, Value], changed: str, notes: list[Note]) -> None:
-        """A termination in the future is not yet one; any other change in the future is a fault."""
-        if self.rules.hr and found["status"] in _ENDED:
+        """A termination in the future is not yet one; any other change in the future is a fault. A sentinel says nothing."""
+        if changed >= times.SENTINELS_FROM:
+            found["status_changed_at"] = None
+        elif self.rules.hr and found["status"] in _ENDED:
             notes.append(Note("status", NoteKind.AHEAD, changed[:10]))
             found["status"], found["status_changed_at"] = Status.ACTIVE.value, None
         elif not self.rules.hr and changed > self.latest:
             found["status_changed_at"] = None
-            if changed < times.SENTINELS_FROM:
-                notes.append(Note("status_changed_at", NoteKind.FUTURE, changed, values.FUTURE))
+            notes.append(Note("status_changed_at", NoteKind.FUTURE, changed, values.FUTURE))
 
     def _finish(
         self, found: dict[str, Value], text: str, notes: list[Note], *, plain: bool

@@ -146,10 +146,11 @@ _UNIX = re.compile(
     r"\s+(?P<zone>UTC|GMT|Z|[+-]\d{4})?\s*(?P<year>\d{4})",
     re.I,
 )
+_ISO_DATE = re.compile(r"(?:\d{8}|\d{4}-\d\d-\d\d)(?![^T ])|\d{4}-?W", re.I)
 # LDAP generalizedTime (RFC 4517, 3.3.13) as ldifde and csvde write it.
 _GENERALIZED = re.compile(
-    r"(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})(?P<hour>\d{2})(?P<minute>\d{2})(?P<second>\d{2})"
-    r"(?:[.,](?P<fraction>\d{1,9}))?(?P<zone>Z|[+-]\d{4})?"
+    r"(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})(?P<hour>\d{2})(?:(?P<minute>\d{2})(?:(?P<second>\d{2})"
+    r"(?:[.,](?P<fraction>\d{1,9}))?)?)?(?P<zone>Z|[+-]\d{2}(?:\d{2})?)?"
 )
 # ASP.NET and Windows PowerShell's ConvertTo-Json.
 _DOT_NET = re.compile(r"\\?/Date\((-?\d{1,15})([+-]\d{4})?\)\\?/")
@@ -195,7 +196,7 @@ class Moments:
         if text.isdigit() and (len(text) != 8 or not text.strip("0")):
             return self._number(text)
         try:
-            moment = datetime.fromisoformat(text)
+            moment = _from_iso(text)
         except ValueError:
             return self._other(text)
         # The day of a date alone does not depend on a time zone.
@@ -245,7 +246,7 @@ class Moments:
         if match := _NUMBERS.fullmatch(text):
             return self._in_named_order(match)
         try:
-            return self._stored(datetime.fromisoformat(text.upper()))
+            return self._stored(_from_iso(text.upper()))
         except ValueError:
             pass
         raise Refused(EPOCH if text.replace(".", "").lstrip("-").isdigit() else EXPECTED)
@@ -287,6 +288,14 @@ class Moments:
             return self._stored((moment - offset).replace(tzinfo=UTC))
         except (ValueError, OverflowError):
             raise Refused(expected) from None
+
+
+def _from_iso(text: str) -> datetime:
+    """The moment of an ISO 8601 text. Raises ValueError. Python takes any character between date and time, and would read
+    the generalizedTime 20261101101112Z as eleven minutes past one."""
+    if not _ISO_DATE.match(text):
+        raise ValueError(text)
+    return datetime.fromisoformat(text)
 
 
 def _sentinel_in_any_order(match: re.Match[str]) -> str | None:

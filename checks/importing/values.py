@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from checks.importing import countries, placeholders, spellings, times
 from checks.importing.anchors import anchor_of
+from checks.importing.employee_ids import ROUNDED
 from checks.importing.rules import NoteKind, ReadingRules, Refused, Unread
 from checks.models import Account
 
@@ -146,6 +147,9 @@ def scalar(value: Value) -> str:
         return ""
     if value.__class__ is int:
         return str(value)
+    if value.__class__ is float and value.is_integer():
+        # A spreadsheet or pandas has made a number of it.
+        return str(int(value))
     raise Refused("text")
 
 
@@ -175,9 +179,18 @@ _LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 
 
 def source_key(value: Value) -> str:
-    """An immutable id as it is, "" for a placeholder."""
+    """An immutable id as it is, "" for what identifies nobody: a placeholder, zeros, a number that a spreadsheet has
+    rounded, the leftover of a broken export."""
     text = _key_text(value)
-    return "" if text.casefold() in _PLACEHOLDERS else text
+    word = placeholders.fold(text)
+    is_nobody = (
+        not word.strip("0")
+        or word in placeholders.NO_ENTRY
+        or word in placeholders.UNKNOWN
+        or ROUNDED.fullmatch(text)
+        or (placeholders.may_be_leftover(text) and placeholders.leftover_advice(text))
+    )
+    return "" if is_nobody else text
 
 
 def source_anchor(value: Value) -> str:

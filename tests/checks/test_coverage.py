@@ -80,6 +80,16 @@ def test_a_field_that_no_record_has_keeps_its_value_and_is_reported() -> None:
     assert Forward.objects.count() == 2
 
 
+@pytest.mark.parametrize("given", [{}, {"status_changed_at": ""}])
+def test_the_time_at_which_an_import_deleted_an_account_is_no_value_of_the_source(given: Row) -> None:
+    rows = [{"login": f"u{number}", "status": "active", **given} for number in range(6)]
+    load(rows)
+    load(rows[1:], full=True)
+    assert Account.objects.get(login="u0").status_changed_at
+    done = load(rows[1:])
+    assert (done.unread_fields, done.warnings) == ([], [])
+
+
 def test_a_file_of_logins_alone_changes_nothing() -> None:
     load([record()])
     before = values()

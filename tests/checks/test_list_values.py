@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from checks.importing import times
 from checks.importing.records import COLUMNS, Problem, Record, RecordParser
 from checks.importing.rules import Note, NoteKind, ReadingRules
 
@@ -431,9 +432,10 @@ def test_applications_are_read(value: Any, applications: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        ("Jira=soon", f"{NO_APPLICATION}; 'soon' is no ISO 8601 date"),
-        ([JIRA | {"last_used_at": "soon"}], f"{NO_APPLICATION}; 'soon' is no ISO 8601 date"),
-        ([JIRA | {"last_used_at": [1]}], f"{NO_APPLICATION}; '[1]' is no ISO 8601 date"),
+        ("Jira=soon", f"{NO_APPLICATION}; 'soon' is not {times.EXPECTED}"),
+        ([JIRA | {"last_used_at": "soon"}], f"{NO_APPLICATION}; 'soon' is not {times.EXPECTED}"),
+        ([JIRA | {"last_used_at": [1]}], f"{NO_APPLICATION}; '[1]' is not {times.EXPECTED}"),
+        ("Jira=1/2/2026", f"{NO_APPLICATION}; '1/2/2026' is not {times.AMBIGUOUS}"),
         ("=2026-01-02", NO_APPLICATION),
         ([{"name": 5, "last_used_at": "2026-01-02"}], NO_APPLICATION),
         ([{"name": " "}], NO_APPLICATION),

@@ -9,7 +9,16 @@ from hypothesis import example, given, strategies as st
 
 from checks.catalogue import catalogue_check
 from checks.importing import countries, spellings
-from checks.importing.records import COLUMNS, FIELDS, LISTS, Problem, Record, RecordParser, parse
+from checks.importing.records import (
+    COLUMNS,
+    FIELDS,
+    LISTS,
+    Problem,
+    Record,
+    RecordParser,
+    parse,
+    source_key_of,
+)
 from checks.importing.rules import Note, NoteKind, ReadingRules
 from checks.importing.values import FLAGS, REFERENCES, TIMES
 
@@ -560,6 +569,14 @@ FORMS = [
     ("20261102150405.0Z", "2026-11-02 15:04:05"),
     ("20261102150405Z", "2026-11-02 15:04:05"),
     ("20261102150405", "2026-11-02 15:04:05"),
+    # Python's fromisoformat takes any digit for the mark between date and time.
+    ("20261101101112Z", "2026-11-01 10:11:12"),
+    ("20261101201112.5Z", "2026-11-01 20:11:12.500000"),
+    ("20261101101112+0100", "2026-11-01 09:11:12"),
+    ("202611011011Z", "2026-11-01 10:11:00"),
+    ("2026110110Z", "2026-11-01 10:00:00"),
+    ("20261101T101112Z", "2026-11-01 10:11:12"),
+    ("2026-W44-7", "2026-11-01 00:00:00"),
     ("1 Feb 2026", "2026-02-01 00:00:00"),
     ("01-Feb-2026 15:04:05", "2026-02-01 15:04:05"),
     ("Feb 1, 2026 3:04 PM", "2026-02-01 15:04:00"),
@@ -765,6 +782,33 @@ def test_a_termination_in_the_future_is_not_yet_one() -> None:
     assert isinstance(later, Record)
     assert dict(zip(COLUMNS, later.values, strict=True))["status"] == "disabled"
     assert later.fingerprint != found.fingerprint
+
+
+@pytest.mark.parametrize(
+    "sentinel",
+    [
+        *("9999-12-31", "9999-12-31T23:59:59Z", "12/31/9999", "31.12.9999", "99991231", "2999-12-31"),
+        9_223_372_036_854_775_807,
+    ],
+)
+@pytest.mark.parametrize("is_hr", [True, False])
+@pytest.mark.parametrize(("word", "status"), [("Terminated", "disabled"), ("Active", "active")])
+def test_a_sentinel_is_no_time_of_a_termination(sentinel: Any, is_hr: bool, word: str, status: str) -> None:
+    found = read({"status": word, "status_changed_at": sentinel}, hr=is_hr)
+    row = dict(zip(COLUMNS, found.values, strict=True))
+    assert (row["status"], row["status_changed_at"], found.notes) == (status, None, [])
+
+
+@pytest.mark.parametrize("field", [field for field in FIELDS if field != "login"])
+def test_nan_in_json_is_a_value_that_the_record_lacks(field: str) -> None:
+    found = read({field: float("nan")})
+    assert (found.values, found.notes) == (read({}).values, [])
+
+
+@pytest.mark.parametrize("field", ["employee_id", "source_key", "mfa_enabled", "failed_sign_ins", "status"])
+def test_a_whole_number_with_a_fraction_is_the_number(field: str) -> None:
+    """pandas writes 1.0 where a column lacks a value."""
+    assert columns({field: 1.0}) == columns({field: 1})
 
 
 # --- Addresses, references and other scalars ---
@@ -1023,15 +1067,69 @@ def test_no_other_date_is_read_without_its_order(text: str) -> None:
             "A",
             "=A2",
         ),
+        *("EMP-TBD", "ID-PENDING", "tbd1", "unknown1", "emp_unknown_2", "-999", "ZZZZ", "aaa"),
     ],
 )
 def test_an_employee_id_that_names_nobody_joins_nobody(text: str) -> None:
     assert columns({"employee_id": text})["employee_key"] == ""
 
 
-@pytest.mark.parametrize("text", ["7", "K7", "1111", "E100", "JDOE", "AB-12", "100000", "1.5"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "7",
+        "K7",
+        "1111",
+        "E100",
+        "JDOE",
+        "AB-12",
+        "100000",
+        "1.5",
+        "NA12345",
+        "EMP-1001",
+        "TBDX9",
+        "PEN1",
+        "AA-1",
+    ],
+)
 def test_an_ordinary_employee_id_is_kept(text: str) -> None:
     assert columns({"employee_id": text})["employee_key"] == text.lower()
+
+
+IDENTIFY_NOBODY = [
+    *(
+        "System.Byte[]",
+        "#REF!",
+        "Microsoft.ActiveDirectory.Management.ADPropertyValueCollection",
+        "[object Object]",
+    ),
+    *(
+        "00000000-0000-0000-0000-000000000000",
+        "0",
+        "0000",
+        "1.04858E+20",
+        "TBD",
+        "undefined",
+        "n/a",
+        "nan",
+        "?",
+        "None",
+    ),
+]
+
+
+@pytest.mark.parametrize("text", IDENTIFY_NOBODY)
+def test_an_immutable_id_that_identifies_nobody_is_unknown(text: str) -> None:
+    raw = {"login": "ann", "source_key": text}
+    assert (columns(raw)["source_key"], source_key_of(raw)) == ("", "")
+
+
+@pytest.mark.parametrize(
+    "text", ["7", "1000001", "12345678", "999999", "AAAA", "MDQ6VXNlcjE=", "arn:aws:iam::1:user/a"]
+)
+def test_an_ordinary_immutable_id_is_kept(text: str) -> None:
+    raw = {"login": "ann", "source_key": text}
+    assert (columns(raw)["source_key"], source_key_of(raw)) == (text, text)
 
 
 @pytest.mark.parametrize(

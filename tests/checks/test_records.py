@@ -305,7 +305,7 @@ def test_numbers_in_json_are_texts_where_text_is_meant() -> None:
         ("forwarding", "me", "e-mail addresses ('me' is none)"),
         ("forwarding", "a@" + "x" * 256, "domains of at most 255"),
         ("applications", "=2026-01-01", "applications such as"),
-        ("applications", "Jira=soon", "'soon' is no ISO 8601 date"),
+        ("applications", "Jira=soon", "'soon' is not an ISO 8601 date"),
         ("applications", [{"last_used_at": None}], "applications such as"),
         ("title", "a\0b", "without NUL"),
         ("groups", ["a\0"], "without NUL"),

@@ -310,7 +310,7 @@ def test_any_other_reference_is_no_distinguished_name(reference: str) -> None:
         ("employee_id", "#n/a", ""),
         ("source_key", "null", ""),
         ("source_key", "0", ""),
-        ("source_key", "00000", "00000"),
+        ("source_key", "00000", ""),
         ("locale", " pt_BR ", "pt-BR"),
         ("locale", "zh_Hant_TW", "zh-Hant-TW"),
         ("locale", "de-", ""),
