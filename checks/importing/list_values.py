@@ -142,7 +142,6 @@ def _parts_with_marks(items: list[Value]) -> list[Value]:
         for item in items
         if item.__class__ is str and placeholders.may_be_leftover(item)
         for part in re.split(r"[\s:+&]+", item)
-        if part != "Array"
     ]
 
 
@@ -186,13 +185,9 @@ class NameLists:
             return items
         items = [_name_in(item) if item.__class__ is dict else item for item in items]
         _refuse_leftovers(self.field, items)
-        found = []
-        for item in items:
-            if item.__class__ is not str:
-                raise Refused("a list of texts")
-            if word := item.strip():
-                found.append(word)
-        return found
+        if any(item.__class__ is not str for item in items):
+            raise Refused("a list of texts")
+        return [name for item in items if (name := item.strip())]
 
 
 # How an API's objects name a group or role: Graph, SCIM (RFC 7643, section 2.4), Duo and Okta.
@@ -200,8 +195,8 @@ _NAME_KEYS = ("displayName", "display", "name", "label", "value")
 
 
 def _name_in(item: Mapping[str, Value]) -> Value:
-    """The name in an object such as ``{"value": "g1", "display": "Staff"}``; the object itself where it has none."""
-    return next((item[key] for key in _NAME_KEYS if item.get(key)), item)
+    """The name in an object such as ``{"value": "g1", "display": "Staff"}``; None where it has none."""
+    return next((item[key] for key in _NAME_KEYS if item.get(key)), None)
 
 
 def addresses(value: Value) -> list[str] | None:
@@ -213,12 +208,10 @@ def addresses(value: Value) -> list[str] | None:
     for item in items:
         if item.__class__ is not str:
             raise Refused("a list of texts")
-        if not (text := item.strip()):
-            continue
         try:
-            address = address_of(text)
+            address = address_of(item.strip())
         except Refused:
-            raise Refused(f"a list of e-mail addresses ({shorten(text)!r} is none)") from None
+            raise Refused(f"a list of e-mail addresses ({shorten(item.strip())!r} is none)") from None
         if not address:
             continue
         if not ADDRESS.fullmatch(address) or len(address) > 320:
@@ -358,11 +351,7 @@ class Factors:
                 is_unknown_state = placeholders.is_unknown_word(device)
                 factor = {"kind": kind, "status": device} if is_unknown_state else _in_state(factor)
         elif item.__class__ is dict:
-            name = (
-                item["kind"]
-                if "kind" in item
-                else next((item[key] for key in _KIND_KEYS if key in item), None)
-            )
+            name = next((item[key] for key in _KIND_KEYS if key in item), None)
             if name.__class__ is not str:
                 raise Refused(_FACTORS_EXPECTED)
             # {"kind": "sms:disabled"} is written as in CSV.
@@ -453,9 +442,9 @@ def _status_of(item: Mapping[str, Value]) -> str:
     ]
     if any(map(_is_off, flags)):
         return "inactive"
-    status = item.get("status", item.get("state"))
+    status = item.get("status")
     if status is None:
-        # Status, enrollmentStatus, registration_state
+        # state, Status, enrollmentStatus, registration_state
         status = next(
             (
                 value
