@@ -163,6 +163,7 @@ def test_unstorable_text_in_filters_paths_and_ids(sender, bad):
         {"userName": "a", CHECKS: {"failedSignIns": "many"}},
         {"userName": "a", CHECKS: {"failedSignIns": 1e300}},
         {"userName": "a", CHECKS: {"lastSignInAt": "yesterday"}},
+        {"userName": "a", CHECKS: {"lastSignInAt": "20261101101112Z"}},
         {"userName": " "},
         {"userName": "unknown"},
     ],

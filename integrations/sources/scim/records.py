@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from integrations.json_types import JsonMapping, JsonObject
+from integrations.sources.scim.documents import moment_of
 from integrations.sources.scim.schemas import CHECKS, CII_AD, ENTERPRISE
 from integrations.sources.shared.directory_values import filetime, moment_text, number
 
@@ -180,7 +181,7 @@ def _last_sign_in(ad: JsonMapping, cii: Mapping[str, object]) -> datetime | None
 def _moment(text: object) -> datetime | None:
     """A moment of .NET's round-trip format; without a zone it is UTC."""
     try:
-        found = datetime.fromisoformat(text) if isinstance(text, str) else None
+        found = moment_of(text) if isinstance(text, str) else None
     except ValueError:
         return None
     return found.replace(tzinfo=UTC) if found and found.tzinfo is None else found
