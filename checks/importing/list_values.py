@@ -26,6 +26,8 @@ from checks.importing.values import (
 )
 
 LARGEST_LIST = 10_000
+# A kind of 64 characters and a device of 255 with all that may stand between and around them.
+_LONGEST_FACTOR = 500
 _DIGITS = "0123456789"
 # Characters of a list that is cached: thousands of the largest would fill the memory.
 _MOST_CACHED = 2_000
@@ -230,8 +232,7 @@ _PLAIN_KIND = re.compile(
     r"[#\[{(]?[^\W_](?:[^\W_]|[\s_.:/'+&-]+(?=[^\W_]|\()|\((?=[^\W_])|(?<=[^\W_])\))*[\]})]?"
 )
 _GRAPH_TYPE = re.compile(r"#?microsoft\.graph\.", re.I)
-# A text without one of these holds one factor: sms:off+push:off holds two, sms:+15550100 one.
-_SEVERAL = re.compile(r"[\s|;,]|:.*[/+&][^:]*:")
+_BREAKS = re.compile(r"[\s|;,]")
 # The word before a colon, where a further factor may begin: sms:disabled push:off, sms:off / push:off.
 _HEAD = re.compile(r"(?<=[\s/+&])[^\s/+&:]+(?=:)")
 _WORDS = re.compile(r"[^\W_]+")
@@ -289,7 +290,8 @@ class Factors:
 
     def _several(self, text: str) -> list[str]:
         """The methods of one item: PowerShell joins a list by blanks, others write several into one JSON text."""
-        if not _SEVERAL.search(text):
+        # sms:off+push:off holds two, sms:+15550100 one.
+        if text.count(":") < 2 and not _BREAKS.search(text):
             return [text]
         if _SEPARATORS.search(text):
             return [part.strip() for part in _SEPARATORS.split(text) if not _is_nothing(part)]
@@ -344,6 +346,9 @@ class Factors:
 
     def _factor(self, item: Value) -> dict[str, str]:
         if item.__class__ is str:
+            if len(item) > _LONGEST_FACTOR:
+                # To look for its kind would take as long as the square of its length.
+                raise Refused(f"factors of at most {_LONGEST_FACTOR} characters")
             kind, device = self._split(item)
             factor = {"kind": kind, "device": device} if device else {"kind": kind}
             # Most devices are telephone numbers.

@@ -266,6 +266,10 @@ def test_a_source_s_own_words_for_factors(value: Any, factors: list[Any]) -> Non
         ("k" * 65, "factors whose kind has 1 to 64 characters"),
         ("push:" + "d" * 256, "factors whose device has at most 255 characters"),
         ("push:" + "ß" * 128, "factors whose device has at most 255 characters"),
+        # It would take minutes to look for the longest known kind in these.
+        ("a:" * 100_000, "factors of at most 500 characters"),
+        ([{"kind": ":" * 100_000}], "factors of at most 500 characters"),
+        ("sms:1|" + "/:" * 100_000, "factors of at most 500 characters"),
         ([{"kind": "sms", "device": [1]}], "text"),
         ('["\\u0000"]', "text without NUL characters"),
         (["sms"] * 10_001, "a list of at most 10,000 items (it has 10,001)"),
