@@ -75,6 +75,7 @@ def refused(field: str, value: Any) -> str:
         ("push:expired phone", [{"kind": "push", "device": "expired phone", "status": "expired"}]),
         ("push:00 phone", [{"kind": "push", "device": "00 phone", "status": "unknown"}]),
         ("push:none phone", [{"kind": "push", "device": "none phone", "status": "unknown"}]),
+        ("push:nil phone", [{"kind": "push", "device": "nil phone", "status": "unknown"}]),
         ("push:Ann expired", [{"kind": "push", "device": "Ann expired", "status": "unknown"}]),
         ("push:Ann 00", [{"kind": "push", "device": "Ann 00"}]),
         ("push:Ann - phone", [{"kind": "push", "device": "Ann - phone"}]),
@@ -156,6 +157,7 @@ def refused(field: str, value: Any) -> str:
         ([{"kind": "sms", "confirmed": None}], [SMS]),
         ([{"kind": "push", "device": "none", "status": "on"}], [{"kind": "push", "status": "on"}]),
         ([{"kind": "push", "device": "off", "status": "on"}], [{"kind": "push", "status": "on"}]),
+        ([{"kind": "push", "device": "expired", "status": "on"}], [{"kind": "push", "status": "on"}]),
         (
             [{"kind": "sms", "device": "my phone", "status": "on"}],
             [{"kind": "sms", "device": "my phone", "status": "on"}],
