@@ -80,6 +80,7 @@ from checks.importing.rejected_rows import (
 from checks.importing.reports import ReadingWarning, WordCount, reported_warnings, reported_words
 from checks.importing.rereading import Reread, reread_accounts
 from checks.importing.rules import ReadingRules
+from checks.importing.sign_ins import SignIns
 from checks.importing.sources import (
     NOT_READ,
     add_source,
@@ -131,6 +132,7 @@ __all__ = [
     "RunRefused",
     "SearchResult",
     "Settings",
+    "SignIns",
     "StrictRefused",
     "SuggestionDecided",
     "TooManyDeleted",

@@ -87,16 +87,21 @@ def rules_of(source: Source, columns: Iterable[str] = ()) -> ReadingRules:
     return rules_from(source, stored, columns)
 
 
-def rules_from(source: Source, mapping: SourceMapping | None, columns: Iterable[str] = ()) -> ReadingRules:
-    """The rules of a source with this mapping, stored or not. ``columns`` as in :func:`rules_of`."""
+def rules_from(
+    source: Source, mapping: SourceMapping | None, columns: Iterable[str] = (), *, is_entra: bool = False
+) -> ReadingRules:
+    """The rules of a source with this mapping, stored or not. ``columns`` as in :func:`rules_of`; ``is_entra``: the
+    file is known to be Microsoft Entra's."""
     words = (mapping.words if mapping else {}).items()
+    names = (*columns, *(mapping.columns if mapping else ()))
     return ReadingRules(
         dates=mapping.date_order if mapping else "",
         zone=mapping.zone if mapping else "",
         words=tuple(
             sorted((field, word, meaning) for field, each in words for word, meaning in each.items())
         ),
-        entra=fold(source.provider) in ENTRA_PROVIDERS
-        or any(fold(name) in ENTRA_COLUMNS for name in columns),
+        entra=is_entra
+        or fold(source.provider) in ENTRA_PROVIDERS
+        or any(fold(name) in ENTRA_COLUMNS for name in names),
         hr=source.kind == SourceKind.HR,
     )

@@ -4,7 +4,7 @@ What the connection's settings say comes first, then what is kept with the sourc
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -15,11 +15,11 @@ from checks.services import RECORD_FIELDS, MappingError, ReadingRules, extended_
 from cii_project import __version__
 from cii_project.imports.readings import (
     LOOKED_AT,
+    FileReading,
     mapping_of,
     names_of_fields,
+    reading_for,
     records_of,
-    rules_for,
-    with_derived,
 )
 from cii_project.imports.vendor_layouts import field_of_columns
 from integrations.models import SourceConnection
@@ -35,18 +35,21 @@ from integrations.services import (
 
 @dataclass(frozen=True, slots=True)
 class FileMapping:
-    """How the records of one file become records by field. ``columns``: column of the file → field."""
+    """How the records of one file become records by field."""
 
-    columns: Mapping[str, str]
-    rules: ReadingRules
+    reading: FileReading
 
     def records(self, packed: Iterable[JsonMapping]) -> Iterator[Read]:
         """The records by field, with their lines."""
-        return with_derived(records_of(map(unpacked_record, packed), self.columns), self.columns)
+        return self.reading.derived(records_of(map(unpacked_record, packed), self.reading.columns))
+
+    @property
+    def rules(self) -> ReadingRules:
+        return self.reading.rules
 
     @property
     def column_names(self) -> dict[str, str]:
-        return names_of_fields(self.columns)
+        return names_of_fields(self.reading.columns)
 
 
 def map_file(source: Source, settings: JsonMapping, packed: Iterable[JsonMapping]) -> FileMapping:
@@ -58,7 +61,7 @@ def map_file(source: Source, settings: JsonMapping, packed: Iterable[JsonMapping
             "No column of the file is the login. Write login=COLUMN under Columns of the connection. "
             f"The file has: {', '.join(names[:20]) or 'no columns'}."
         )
-    return FileMapping(columns, rules_for(source, columns, _kept_mapping(source, settings)))
+    return FileMapping(reading_for(source, columns, names, _kept_mapping(source, settings)))
 
 
 def field_of_each(source: Source, settings: JsonMapping, names: Sequence[str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import BinaryIO
 
 from checks.models import Source, SourceMapping, Upload
-from checks.services import NOT_READ, RECORD_FIELDS, ReadingRules, rules_from, shorten
+from checks.services import NOT_READ, RECORD_FIELDS, ReadingRules, SignIns, rules_from, shorten
 from cii_project.imports.uploads import open_upload
 from cii_project.imports.vendor_layouts import (
     VendorLayout,
@@ -14,6 +14,7 @@ from cii_project.imports.vendor_layouts import (
     layout_of,
     words_of_layout,
 )
+from cii_project.imports.vendor_records import VendorRecord, fields_by_column
 from integrations.services import SOURCES, FileSource, Read, SourceError
 
 PREVIEW_ROWS = 10
@@ -30,6 +31,31 @@ class FilePreview:
     columns: list[str]
     rows: list[list[str]]
     layout: VendorLayout | None
+
+
+@dataclass(frozen=True, slots=True)
+class FileReading:
+    """How one file becomes records by field. ``columns``: column of the file → field, for those that are read;
+    ``layout``: the vendor's, by all columns of the file."""
+
+    source: Source
+    columns: Mapping[str, str]
+    layout: VendorLayout | None
+    rules: ReadingRules
+
+    def derived(self, records: Iterable[Read]) -> Iterator[Read]:
+        """The records by field, with what follows from several of the vendor's columns or has none
+        (:attr:`VendorLayout.derive`)."""
+        return self._derived(records) if self.layout and self.layout.derive else iter(records)
+
+    def _derived(self, records: Iterable[Read]) -> Iterator[Read]:
+        derive = self.layout.derive if self.layout else None
+        fields = fields_by_column(self.columns)
+        sign_ins = SignIns(self.rules)
+        for line, record in records:
+            if derive is not None and isinstance(record, dict):
+                record.update(derive(VendorRecord(record, fields, sign_ins)))
+            yield line, record
 
 
 def preview_file(upload: Upload) -> FilePreview:
@@ -113,35 +139,46 @@ def without_fields(records: Iterable[Read], unread: frozenset[str]) -> Iterator[
             yield line, record
 
 
-def with_derived(records: Iterable[Read], columns: Collection[str]) -> Iterator[Read]:
-    """The records by field, with what follows from several of the vendor's columns or has none
-    (:attr:`VendorLayout.derive`). ``columns``: those of the file that are read."""
-    layout = layout_of(columns)
-    derive = layout.derive if layout else None
-    for line, record in records:
-        if derive is not None and isinstance(record, dict):
-            record.update(derive(record))
-        yield line, record
+def reading_for(
+    source: Source,
+    columns: Mapping[str, str],
+    names: Collection[str],
+    mapping: SourceMapping | None = None,
+) -> FileReading:
+    """The reading of a file. ``columns``: column → field, for those that are read; ``names``: all its columns;
+    ``mapping``: in the place of what is kept with the source."""
+    layout = layout_of(names)
+    return FileReading(
+        source, columns, layout, _rules_for(source, columns, names, mapping or mapping_of(source))
+    )
 
 
-def rules_for(
-    source: Source, columns: Mapping[str, str], mapping: SourceMapping | None = None
+def reading_of_upload(upload: Upload) -> FileReading:
+    """How a stored file is read. Raises :class:`SourceError`."""
+    preview = preview_file(upload)
+    return reading_for(upload.source, columns_of(upload, preview), preview.columns)
+
+
+def _rules_for(
+    source: Source, columns: Mapping[str, str], names: Collection[str], mapping: SourceMapping | None
 ) -> ReadingRules:
-    """The rules for reading a file with these columns: those stored with the source (or ``mapping``), then
-    those of its vendor's layout."""
-    stored = mapping or mapping_of(source)
+    """The rules of the source's mapping, then those of the layout of the file."""
     words: dict[str, dict[str, str]] = {}
-    for name, word, meaning in words_of_layout(columns):
+    for name, word, meaning in words_of_layout(columns, layout_of(names)):
         words.setdefault(name, {})[word] = meaning
-    for name, meanings in (stored.words if stored else {}).items():
+    for name, meanings in (mapping.words if mapping else {}).items():
         words.setdefault(name, {}).update(meanings)
+    kept = mapping.columns if mapping else {}
     used = SourceMapping(
         source=source,
+        columns=kept,
         words=words,
-        date_order=stored.date_order if stored else "",
-        zone=stored.zone if stored else "",
+        date_order=mapping.date_order if mapping else "",
+        zone=mapping.zone if mapping else "",
     )
-    return rules_from(source, used, columns)
+    layouts = (layout_of(names), layout_of(kept))
+    is_entra = any(layout is not None and layout.slug == "entra" for layout in layouts)
+    return rules_from(source, used, names, is_entra=is_entra)
 
 
 def names_of_fields(columns: Mapping[str, str]) -> dict[str, str]:

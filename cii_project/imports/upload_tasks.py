@@ -5,8 +5,9 @@ A task may be lost or run twice: an upload is claimed by one worker, and one tha
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import monotonic
+from typing import BinaryIO
 
 from django.contrib.auth import get_user_model
 from django.db import DatabaseError
@@ -21,13 +22,13 @@ from checks.services import (
     preview_import,
 )
 from cii_project.audit.services import Action, Actor, ActorKind, acting, record
-from cii_project.imports.readings import columns_of, names_of_fields, records_of, rules_for, with_derived
+from cii_project.imports.readings import FileReading, names_of_fields, reading_of_upload, records_of
 from cii_project.imports.uploads import (
     finish,
     open_upload,
     process_of_worker,
 )
-from integrations.services import SOURCES, SourceError
+from integrations.services import SOURCES, Read, SourceError
 from notifications.services import request_task
 
 log = logging.getLogger(__name__)
@@ -149,16 +150,21 @@ class _Problems:
             ]
 
 
+def _records(upload: Upload, reading: FileReading, stream: BinaryIO) -> Iterator[Read]:
+    written = SOURCES[upload.file_format].read_as_written(stream)
+    return reading.derived(records_of(written, reading.columns))
+
+
 def _check(upload: Upload) -> None:
-    columns = columns_of(upload)
-    problems = _Problems(names_of_fields(columns))
+    reading = reading_of_upload(upload)
+    problems = _Problems(names_of_fields(reading.columns))
     with open_upload(upload) as stream:
         found = preview_import(
-            with_derived(records_of(SOURCES[upload.file_format].read_as_written(stream), columns), columns),
+            _records(upload, reading, stream),
             source=upload.source,
             progress=_progress(upload),
             on_reject=problems.add,
-            rules=rules_for(upload.source, columns),
+            rules=reading.rules,
         )
     done = found.done
     preview = {
@@ -179,14 +185,14 @@ def _check(upload: Upload) -> None:
 
 
 def _import(upload: Upload) -> None:
-    columns = columns_of(upload)
+    reading = reading_of_upload(upload)
     with open_upload(upload) as stream:
         done = import_accounts(
-            with_derived(records_of(SOURCES[upload.file_format].read_as_written(stream), columns), columns),
+            _records(upload, reading, stream),
             source=upload.source,
             progress=_progress(upload),
-            rules=rules_for(upload.source, columns),
-            column_names=names_of_fields(columns),
+            rules=reading.rules,
+            column_names=names_of_fields(reading.columns),
             file_name=upload.file_name,
             full=bool(upload.options.get("full")),
             force=bool(upload.options.get("force")),

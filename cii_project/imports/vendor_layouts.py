@@ -7,19 +7,26 @@ Users API and Password Health report; Microsoft Entra "Download users", "User re
 AWS IAM credential report; Workday worker reports; BambooHR fields; GitHub member and dormant-user exports; Duo users.
 """
 
-import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from checks.services import NOT_READ, RECORD_FIELDS
+from cii_project.imports.vendor_records import (
+    Derive,
+    derive_aws_user,
+    derive_github_member,
+    fold_column,
+)
 
-_MARK = re.compile(r"\[[^\]]*\]")
-_NOISE = re.compile(r"[\W_]+")
-
-
-def fold_column(name: str) -> str:
-    """``Last Sign In [READ ONLY]`` and ``last_sign_in`` are one column."""
-    return _NOISE.sub("", _MARK.sub("", name)).casefold()
+__all__ = [
+    "LAYOUTS",
+    "VendorLayout",
+    "field_of_columns",
+    "fold_column",
+    "layout_of",
+    "own_names",
+    "words_of_layout",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +36,7 @@ class VendorLayout:
     ``columns``: field → the vendor's columns for it, the best first: the first one in the file is read.
     ``signatures``: columns that tell the export, all of one entry. ``words``: column → what its words mean, where that is
     particular to the column. ``provider``: as the contract names the vendor. ``derive``: field → value of a record, for
-    what several columns say together or none; takes the record by field, else by column.
+    what several columns say together or none.
     """
 
     slug: str
@@ -39,7 +46,7 @@ class VendorLayout:
     signatures: tuple[frozenset[str], ...]
     is_hr: bool = False
     words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    derive: Callable[[Mapping[str, object]], dict[str, str]] | None = None
+    derive: Derive | None = None
 
     def guesses(self, columns: Collection[str]) -> dict[str, str]:
         """Column of the file → field. A column serves one field: the first that wants it."""
@@ -61,7 +68,7 @@ def _layout(
     provider: str = "",
     is_hr: bool = False,
     words: Mapping[str, Mapping[str, str]] | None = None,
-    derive: Callable[[Mapping[str, object]], dict[str, str]] | None = None,
+    derive: Derive | None = None,
 ) -> VendorLayout:
     return VendorLayout(
         slug,
@@ -73,34 +80,6 @@ def _layout(
         {fold_column(column): meanings for column, meanings in (words or {}).items()},
         derive,
     )
-
-
-def _derive_of_aws(record: Mapping[str, object]) -> dict[str, str]:
-    """IAM has no disabled users: one without a password and without an active key cannot sign in. Its last sign-in is the
-    latest use of the password and of the keys, which are in one form (``2026-10-01T10:00:00+00:00``) or a word.
-    """
-    found = {}
-    if "status" not in record:
-        password = record.get("password_enabled", record.get("user_type"))
-        keys = [record.get(f"access_key_{number}_active") for number in (1, 2)]
-        found["status"] = "disabled" if [password, *keys] == ["false"] * 3 else "active"
-    if "last_sign_in_at" in record:
-        uses = [
-            record["last_sign_in_at"],
-            *(record.get(f"access_key_{number}_last_used_date") for number in (1, 2)),
-        ]
-        times = [use for use in uses if isinstance(use, str) and _AWS_TIME.match(use)]
-        if times:
-            found["last_sign_in_at"] = max(times)
-    return found
-
-
-_AWS_TIME = re.compile(r"\d{4}-\d\d-\d\dT")
-
-
-def _derive_of_member(record: Mapping[str, object]) -> dict[str, str]:
-    """A listed user is a member; a suspended one is not."""
-    return {} if "status" in record else {"status": "active"}
 
 
 _SUSPENDED = {"true": "suspended", "false": "active"}
@@ -259,7 +238,7 @@ LAYOUTS: Mapping[str, VendorLayout] = {
                     "not_supported": "unknown",
                 }
             },
-            derive=_derive_of_aws,
+            derive=derive_aws_user,
         ),
         _layout(
             "workday",
@@ -348,7 +327,7 @@ LAYOUTS: Mapping[str, VendorLayout] = {
                 "github com login|github com two factor auth",
             ),
             words={"suspended": _SUSPENDED},
-            derive=_derive_of_member,
+            derive=derive_github_member,
         ),
         _layout(
             "duo",
@@ -408,9 +387,12 @@ def field_of_columns(columns: Collection[str], stored: Mapping[str, str]) -> dic
     return found
 
 
-def words_of_layout(columns: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """(field, word, meaning) that the vendor's layout knows for the columns that are read as it says."""
-    layout = layout_of(columns)
+def words_of_layout(
+    columns: Mapping[str, str], layout: VendorLayout | None = None
+) -> list[tuple[str, str, str]]:
+    """(field, word, meaning) that the vendor's layout knows for the columns that are read as it says. ``layout``: of
+    the whole file; by default that of these columns."""
+    layout = layout or layout_of(columns)
     if layout is None:
         return []
     return [

@@ -120,3 +120,38 @@ def test_rejected_rows_are_stored_by_the_files_own_names(tmp_path: Path) -> None
         )
     row = RejectedRow.objects.get(of_import=Import.objects.get())
     assert (row.line, row.record) == (3, {"Konto": "bob", "Since": "yesterday"})
+
+
+@pytest.mark.parametrize(
+    ("header", "options"),
+    [
+        ("UserPrincipalName,ObjectId,AccountEnabled,UserType,Methods", []),
+        ("userPrincipalName,id,displayName,accountEnabled,Methods", []),
+        ("userPrincipalName,id,userType,accountEnabled,Methods", ["--map", "login=userPrincipalName"]),
+        ("userPrincipalName,id,createdDateTime,mail,Methods", ["--map", "login=mail"]),
+    ],
+)
+def test_a_file_in_a_layout_of_entra_has_its_methods_read_as_entras(
+    tmp_path: Path, header: str, options: list[str]
+) -> None:
+    """Also where the column of the methods, or the one of the login, is mapped by hand."""
+    row = {name.casefold(): "1" for name in header.split(",")} | {
+        "userprincipalname": "kim@x.example",
+        "mail": "kim@x.example",
+        "accountenabled": "True",
+        "usertype": "Member",
+        "createddatetime": "2020-01-01",
+    }
+    for number, (methods, has_mfa) in enumerate(
+        [("email", False), ("Security question", False), ("email|sms", True)]
+    ):
+        cells = [row[name.casefold()] for name in header.split(",")[:-1]]
+        path = file_of(tmp_path, f"{header}\n{','.join(cells)},{methods}\n")
+        run(path, "--source", f"s{number}", "--map", "mfa_factors=Methods", *options)
+        assert Account.objects.get(source__slug=f"s{number}").mfa is has_mfa
+
+
+def test_a_source_whose_kept_columns_are_entras_reads_each_file_as_entras(tmp_path: Path) -> None:
+    source = kept(userPrincipalName="login", accountEnabled="status", Methods="mfa_factors")
+    run(file_of(tmp_path, "userPrincipalName,Methods\nkim,email\n"), "--source", source.slug)
+    assert Account.objects.get().mfa is False

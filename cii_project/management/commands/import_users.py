@@ -28,8 +28,7 @@ from cii_project.configuration.reading import ConfigurationErrors, load_yaml_or_
 from cii_project.imports.readings import (
     columns_in,
     completed_columns,
-    rules_for,
-    with_derived,
+    reading_for,
     without_fields,
 )
 from cii_project.imports.rejected_records import Rejects, RejectsFile
@@ -178,6 +177,9 @@ class Command(AuditedCommand):
             if warning := kind_warning(source, names):
                 self.stderr.write(warning)
             mapping, unread = completed_columns(source, names, mapping)
+            file_reading = reading_for(
+                source, {column: field for field, column in mapping.items()}, names, reading
+            )
             file = RejectsFile(
                 options["rejects"],
                 stem=Path(path).name if path != "-" else source.slug,
@@ -187,9 +189,7 @@ class Command(AuditedCommand):
             )
             rejects = stack.enter_context(Rejects(self.stderr.write, stack.enter_context(file), reader.unit))
             return import_accounts(
-                columns.of(
-                    without_fields(with_derived(reader.read(stream, mapping), list(mapping.values())), unread)
-                ),
+                columns.of(without_fields(file_reading.derived(reader.read(stream, mapping)), unread)),
                 source=source,
                 full=options["full"],
                 force=options["force"],
@@ -198,7 +198,7 @@ class Command(AuditedCommand):
                 progress=stack.enter_context(progress_of(path, stream)),
                 on_reject=rejects.add,
                 file_name=Path(path).name,
-                rules=rules_for(source, {column: field for field, column in mapping.items()}, reading),
+                rules=file_reading.rules,
                 column_names=mapping,
             )
 
