@@ -4,7 +4,8 @@ A layout is recognised by columns that only this export has together. Names are 
 punctuation and marks such as ``[READ ONLY]``; a key of a nested JSON object is written ``profile.login``. Sources: Okta
 Users API and Password Health report; Microsoft Entra "Download users", "User registration details" and Microsoft Graph
 ``user``; Google Workspace "Download users" and Directory API ``users``; Active Directory ``Get-ADUser | Export-Csv``;
-AWS IAM credential report; Workday worker reports; BambooHR fields; GitHub member and dormant-user exports; Duo users.
+AWS IAM credential report; Workday worker reports; BambooHR fields; GitHub member and dormant-user exports; OneLogin
+API v2 ``users``; Duo users.
 """
 
 from collections.abc import Collection, Mapping
@@ -12,9 +13,15 @@ from dataclasses import dataclass, field
 
 from checks.services import NOT_READ, RECORD_FIELDS
 from cii_project.imports.vendor_records import (
+    ENTRA_ATTEMPTS,
+    ENTRA_SUCCESSES,
     Derive,
+    derive_ad_user,
     derive_aws_user,
+    derive_entra_user,
     derive_github_member,
+    derive_google_user,
+    derive_onelogin_user,
     fold_column,
 )
 
@@ -83,6 +90,16 @@ def _layout(
 
 
 _SUSPENDED = {"true": "suspended", "false": "active"}
+_ONELOGIN_STATUSES = {
+    "0": "staged",
+    "1": "active",
+    "2": "suspended",
+    "3": "locked_out",
+    "4": "password_expired",
+    "5": "recovery",
+    "7": "provisioned",
+    "8": "provisioned",
+}
 LAYOUTS: Mapping[str, VendorLayout] = {
     layout.slug: layout
     for layout in (
@@ -144,8 +161,7 @@ LAYOUTS: Mapping[str, VendorLayout] = {
                 "status": "accountEnabled|account enabled",
                 "created_at": "createdDateTime|creation time|created date time",
                 "password_changed_at": "lastPasswordChangeDateTime",
-                "last_sign_in_at": "signInActivity.lastSuccessfulSignInDateTime|lastSuccessfulSignInDateTime"
-                "|signInActivity.lastSignInDateTime|lastSignInDateTime|last interactive sign in time",
+                "last_sign_in_at": "|".join((*ENTRA_SUCCESSES, *ENTRA_ATTEMPTS)),
                 "mfa_enabled": "isMfaRegistered|mfa registered|multifactor authentication registered",
                 "mfa_factors": "methodsRegistered|methods registered|authentication methods registered",
             },
@@ -158,6 +174,7 @@ LAYOUTS: Mapping[str, VendorLayout] = {
                 "userPrincipalName|createdDateTime",
                 "userPrincipalName|id|displayName",
             ),
+            derive=derive_entra_user,
         ),
         _layout(
             "google",
@@ -188,6 +205,7 @@ LAYOUTS: Mapping[str, VendorLayout] = {
                 "primaryEmail|suspended",
             ),
             words={"suspended": _SUSPENDED},
+            derive=derive_google_user,
         ),
         _layout(
             "ad",
@@ -216,6 +234,7 @@ LAYOUTS: Mapping[str, VendorLayout] = {
             },
             ("SamAccountName|ObjectGUID", "SamAccountName|DistinguishedName", "SamAccountName|Enabled"),
             provider="ACTIVE_DIRECTORY",
+            derive=derive_ad_user,
         ),
         _layout(
             "aws",
@@ -328,6 +347,35 @@ LAYOUTS: Mapping[str, VendorLayout] = {
             ),
             words={"suspended": _SUSPENDED},
             derive=derive_github_member,
+        ),
+        _layout(
+            "onelogin",
+            "OneLogin",
+            {
+                "login": "username|email",
+                "source_key": "id",
+                "email": "email",
+                "first_name": "firstname",
+                "last_name": "lastname",
+                "department": "department",
+                "title": "title",
+                "company": "company",
+                "phone": "phone",
+                "locale": "preferred_locale_code",
+                "status": "status",
+                "created_at": "created_at",
+                "password_changed_at": "password_changed_at",
+                "last_sign_in_at": "last_login",
+                "failed_sign_ins": "invalid_login_attempts",
+            },
+            (
+                "email|status|invalid_login_attempts",
+                "username|status|invalid_login_attempts",
+                "email|status|directory_id|external_id",
+                "email|status|state|last_login|password_changed_at",
+            ),
+            words={"status": _ONELOGIN_STATUSES},
+            derive=derive_onelogin_user,
         ),
         _layout(
             "duo",

@@ -1,7 +1,8 @@
 """What a record of a vendor's export says by several of its columns together, or by none.
 
-Each ``derive_…`` function gives field → value, for the fields that it decides. Sources: AWS IAM credential report
-(docs.aws.amazon.com, "Get credential reports").
+Each ``derive_…`` function gives field → value, for the fields that it decides, by the rule of the API kind of the same
+vendor. Sources: AWS IAM credential report; Microsoft Graph ``user``, ``signInActivity`` and the portal's "Download users";
+Google Directory API ``users``; Active Directory ``lastLogon`` and ``lastLogonTimestamp``; OneLogin API v2 ``users``.
 """
 
 import re
@@ -58,24 +59,126 @@ class VendorRecord:
 
 Derive = Callable[[VendorRecord], dict[str, object]]
 
-_AWS_SIGN_INS = ("password_last_used", "access_key_1_last_used_date", "access_key_2_last_used_date")
+# What spreadsheets and APIs write for a flag.
+_TRUE, _FALSE = frozenset(("true", "yes", "1")), frozenset(("false", "no", "0"))
+UNKNOWN = "unknown"
+
+# --- OneLogin, GitHub ---------------------------------------------------------------------------------
 
 
-def derive_aws_user(row: VendorRecord) -> dict[str, object]:
-    """IAM has no disabled users: one without a password and without an active key cannot sign in. Its last sign-in is the
-    latest use of the password and of the keys.
-    """
-    found: dict[str, object] = {}
-    if "status" not in row:
-        credentials = [
-            row.text(name) for name in ("password_enabled", "access_key_1_active", "access_key_2_active")
-        ]
-        found["status"] = "disabled" if credentials == ["false"] * 3 else "active"
-    if row.reads("last_sign_in_at", *_AWS_SIGN_INS) and (uses := row.values(*_AWS_SIGN_INS)):
-        found["last_sign_in_at"] = row.sign_ins.latest(uses)
-    return found
+def derive_onelogin_user(row: VendorRecord) -> dict[str, object]:
+    """A user without a user name signs in by e-mail."""
+    email = row.values("email")
+    return (
+        {"login": email[0]} if email and not row.text("username") and row.reads("login", "username") else {}
+    )
 
 
 def derive_github_member(row: VendorRecord) -> dict[str, object]:
     """A listed user is a member; a suspended one is not."""
     return {} if "status" in row else {"status": "active"}
+
+
+# --- AWS ----------------------------------------------------------------------------------------------
+
+_AWS_SIGN_INS = ("password_last_used", "access_key_1_last_used_date", "access_key_2_last_used_date")
+_AWS_CREDENTIALS = ("password_enabled", "access_key_1_active", "access_key_2_active")
+# AWS knows no earlier use of a password or a key.
+_AWS_TRACKED_SINCE = "2014-10-20"
+_AWS_ROOT = "<root_account>"
+
+
+def derive_aws_user(row: VendorRecord) -> dict[str, object]:
+    """IAM has no disabled users: one without a password and without an active key cannot sign in. A user without a
+    password needs no MFA for the console: its absence says nothing."""
+    found: dict[str, object] = {}
+    if "status" not in row:
+        credentials = [row.text(name) in _FALSE for name in _AWS_CREDENTIALS]
+        found["status"] = "disabled" if all(credentials) else "active"
+    needs_no_mfa = row.text("password_enabled") in _FALSE and row.text("mfa_active") in _FALSE
+    if needs_no_mfa and row.reads("mfa_enabled", "mfa_active"):
+        found["mfa_enabled"] = UNKNOWN
+    if row.reads("last_sign_in_at", *_AWS_SIGN_INS) and (uses := row.values(*_AWS_SIGN_INS)):
+        last = row.sign_ins.latest(uses)
+        is_older = "" < row.text("user_creation_time") < _AWS_TRACKED_SINCE
+        found["last_sign_in_at"] = UNKNOWN if is_older and row.sign_ins.is_never(last) else last
+    return found | _aws_root(row)
+
+
+def _aws_root(row: VendorRecord) -> dict[str, object]:
+    """The root user's login with the number of its account: each account has one of the same name."""
+    if row.text("user") != _AWS_ROOT or not row.reads("login", "user"):
+        return {}
+    account = (row.text("arn").split(":") + [""] * 5)[4]
+    return {"login": f"root@{account}"} if account.isdigit() else {}
+
+
+# --- Microsoft Entra ID -------------------------------------------------------------------------------
+
+ENTRA_SUCCESSES = (
+    "signInActivity.lastSuccessfulSignInDateTime",
+    "lastSuccessfulSignInDateTime",
+    "last successful sign in time",
+)
+ENTRA_ATTEMPTS = (
+    "signInActivity.lastSignInDateTime",
+    "lastSignInDateTime",
+    "last interactive sign in time",
+    "signInActivity.lastNonInteractiveSignInDateTime",
+    "lastNonInteractiveSignInDateTime",
+    "last non interactive sign in time",
+)
+# Graph has signInActivity since then: an older account without it may have signed in before.
+_ENTRA_SIGN_INS_SINCE = "2020-05-01"
+
+
+def derive_entra_user(row: VendorRecord) -> dict[str, object]:
+    found: dict[str, object] = {}
+    if row.reads("last_sign_in_at", *ENTRA_SUCCESSES, *ENTRA_ATTEMPTS):
+        found |= _entra_sign_in(row)
+    if row.reads("status", "accountEnabled"):
+        pending = (row.text(name) for name in ("externalUserState", "invitationState"))
+        if row.text("accountEnabled") in _TRUE and any(_is_pending(state) for state in pending):
+            found["status"] = "staged"
+    deleted = row.text("deletedDateTime")
+    if row.text("isSoftDeleted") in _TRUE or (deleted[:2].isdigit() and not deleted.startswith("0001")):
+        found["status"] = "deleted"
+    return found
+
+
+def _is_pending(state: str) -> bool:
+    return fold_column(state) == "pendingacceptance"
+
+
+def _entra_sign_in(row: VendorRecord) -> dict[str, object]:
+    """The last success, else the last attempt: successes are known since December 2023 only."""
+    successes, attempts = row.values(*ENTRA_SUCCESSES), row.values(*ENTRA_ATTEMPTS)
+    if successes and row.sign_ins.is_decided(success := row.sign_ins.latest(successes)):
+        return {"last_sign_in_at": success}
+    if successes or attempts:
+        return {"last_sign_in_at": row.sign_ins.latest([*successes, *attempts])}
+    is_younger = row.text("createdDateTime") >= _ENTRA_SIGN_INS_SINCE
+    return {"last_sign_in_at": None if is_younger else UNKNOWN}
+
+
+# --- Google Workspace, Active Directory ---------------------------------------------------------------
+
+
+def derive_google_user(row: VendorRecord) -> dict[str, object]:
+    """A user who never activated the account is shown as suspended; an archived one cannot sign in."""
+    if not row.reads("status", "suspended"):
+        return {}
+    if row.text("suspended") in _TRUE:
+        never_activated = fold_column(row.text("suspensionReason")) == "webloginrequired"
+        return {"status": "staged"} if never_activated else {}
+    return {"status": "disabled"} if row.text("archived") in _TRUE else {}
+
+
+_AD_SIGN_INS = ("LastLogonDate", "lastLogonTimestamp")
+
+
+def derive_ad_user(row: VendorRecord) -> dict[str, object]:
+    """The replicated time is up to 14 days late; ``lastLogon``, of one domain controller, may be later."""
+    if not row.reads("last_sign_in_at", *_AD_SIGN_INS) or not row.values(*_AD_SIGN_INS):
+        return {}
+    return {"last_sign_in_at": row.sign_ins.latest(row.values(*_AD_SIGN_INS, "lastLogon"))}

@@ -109,6 +109,11 @@ EXPORTS = [
         },
     ),
     (
+        "onelogin",
+        "id|username|email|firstname|lastname|status|state|invalid_login_attempts|last_login|created_at|external_id",
+        {"username": "login", "id": "source_key", "status": "status", "last_login": "last_sign_in_at"},
+    ),
+    (
         "duo",
         "user_id|username|realname|email|status|is_enrolled|last_login|created|groups",
         {"username": "login", "user_id": "source_key", "realname": "display_name"},

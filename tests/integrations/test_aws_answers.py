@@ -137,6 +137,20 @@ def test_the_words_of_the_report_say_never_or_nothing(values, found):
     assert {name: value for name, value in record.items() if name == "last_sign_in_at"} == found
 
 
+@pytest.mark.parametrize(
+    ("password", "mfa", "found"),
+    [
+        ("true", "false", {"mfa_enabled": False, "mfa_factors": []}),
+        ("not_supported", "false", {"mfa_enabled": False, "mfa_factors": []}),
+        ("false", "false", {}),
+        ("false", "true", {"mfa_enabled": True}),
+    ],
+)
+def test_a_user_without_a_password_needs_no_mfa(password, mfa, found):
+    record = record_of_row(row("ann", password_enabled=password, mfa_active=mfa))
+    assert {name: value for name, value in record.items() if name.startswith("mfa")} == found
+
+
 def test_columns_that_a_report_lacks_leave_their_fields_unknown():
     assert record_of_row({"user": "ann", "arn": "arn:aws:iam::1:user/ann", "mfa_active": "maybe"}) == {}
 

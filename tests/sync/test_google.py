@@ -97,6 +97,19 @@ def connect(server, **document):
     return save_connection(slug="google", kind="google", document=settings | document)[0]
 
 
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        ({}, "active"),
+        ({"archived": True}, "disabled"),
+        ({"archived": True, "suspended": True, "suspensionReason": "ADMIN"}, "suspended"),
+        ({"suspended": True, "suspensionReason": "WEB_LOGIN_REQUIRED"}, "staged"),
+    ],
+)
+def test_the_status_of_a_user(state, status):
+    assert google.user_of(google_user("1", "ann@example.com", **state), {})["status"] == status
+
+
 def test_a_sync_brings_profiles_factors_roles_and_groups():
     with ScriptedServer(customer()) as server:
         done = sync(connect(server))

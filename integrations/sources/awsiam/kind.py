@@ -238,7 +238,8 @@ def record_of_row(row: Mapping[str, str]) -> JsonObject:
     match row.get("mfa_active", "").lower():
         case "true":
             record["mfa_enabled"] = True
-        case "false":
+        case "false" if console != "false":
+            # A user without a password needs no MFA for the console: its absence says nothing.
             record |= {"mfa_enabled": False, "mfa_factors": []}
     return record
 

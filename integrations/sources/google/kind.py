@@ -391,9 +391,7 @@ def user_of(user: JsonMapping, attributes: Mapping[str, str], *, with_roles: boo
         "locale": text_at(_first(user, "languages", lambda each: each.get("preference") == "preferred"), "languageCode"),
         "status": _status(user),
     }  # fmt: skip
-    changed = (
-        text_at(user, "archivalTime") if user.get("archived") is True else text_at(user, "suspensionTime")
-    )
+    changed = text_at(user, "archivalTime" if record["status"] == "disabled" else "suspensionTime")
     if changed and record["status"] != "active":
         record["status_changed_at"] = changed
     if text_at(user, "creationTime"):
@@ -417,9 +415,10 @@ def user_of(user: JsonMapping, attributes: Mapping[str, str], *, with_roles: boo
 
 
 def _status(user: JsonMapping) -> str:
-    if user.get("archived") is True:
-        return "disabled"
-    return "suspended" if user.get("suspended") is True else "active"
+    """A user who never activated the account is shown as suspended; an archived one cannot sign in."""
+    if user.get("suspended") is True:
+        return "staged" if text_at(user, "suspensionReason") == "WEB_LOGIN_REQUIRED" else "suspended"
+    return "disabled" if user.get("archived") is True else "active"
 
 
 def _first(user: JsonMapping, key: str, is_wanted: Callable[[JsonMapping], object]) -> JsonMapping:

@@ -1,0 +1,264 @@
+"""What a vendor's export says by several of its columns together: the status, the last sign-in, the login, MFA."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+
+from checks.models import Account
+
+pytestmark = pytest.mark.django_db
+OLD, MIDDLE, NEW = "2023-05-05T00:00:00Z", "2023-06-05T00:00:00Z", "2026-10-01T00:00:00Z"
+SENTINEL = "0001-01-01T00:00:00Z"
+NEVER, UNKNOWN = "never", "unknown"
+
+
+def import_json(tmp_path: Path, records: Sequence[object], *options: str) -> None:
+    path = tmp_path / "users.json"
+    path.write_text(json.dumps({"value": list(records)}))
+    call_command(
+        "import_users", str(path), "--source", "s", *options, stdout=io.StringIO(), stderr=io.StringIO()
+    )
+
+
+def import_csv(tmp_path: Path, records: Sequence[Mapping[str, object]], *options: str) -> None:
+    path = tmp_path / "users.csv"
+    with path.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(dict.fromkeys(name for each in records for name in each)))
+        writer.writeheader()
+        writer.writerows(records)
+    call_command(
+        "import_users", str(path), "--source", "s", *options, stdout=io.StringIO(), stderr=io.StringIO()
+    )
+
+
+def last_sign_in(**account: str) -> str:
+    found = Account.objects.get(**account)
+    if not found.last_sign_in_known:
+        return UNKNOWN
+    return found.last_sign_in_at.strftime("%Y-%m-%dT%H:%M:%SZ") if found.last_sign_in_at else NEVER
+
+
+# Last success, last interactive and last other attempt (None: no such column), and what is read.
+GRAPH_SIGN_INS: list[tuple[str | None, str | None, str | None, str]] = [
+    ("", OLD, MIDDLE, MIDDLE),
+    ("", MIDDLE, OLD, MIDDLE),
+    (OLD, NEW, NEW, OLD),
+    (SENTINEL, OLD, "", OLD),
+    (SENTINEL, SENTINEL, SENTINEL, NEVER),
+    ("", "", "", NEVER),
+    (None, OLD, NEW, NEW),
+    (None, NEW, None, NEW),
+    (None, None, OLD, OLD),
+    (NEW, None, None, NEW),
+    ("", OLD, None, OLD),
+]
+
+
+@pytest.mark.parametrize(("success", "interactive", "other", "expected"), GRAPH_SIGN_INS)
+@pytest.mark.parametrize("form", ["json", "nested json", "csv"])
+def test_without_a_success_the_last_sign_in_of_entra_is_the_later_attempt(
+    tmp_path: Path, form: str, success: str | None, interactive: str | None, other: str | None, expected: str
+) -> None:
+    names = ("lastSuccessfulSignInDateTime", "lastSignInDateTime", "lastNonInteractiveSignInDateTime")
+    times = {
+        name: value
+        for name, value in zip(names, (success, interactive, other), strict=True)
+        if value is not None
+    }
+    user = {"id": "1", "userPrincipalName": "kim", "userType": "Member", "createdDateTime": "2019-01-01"}
+    if form == "csv":
+        import_csv(tmp_path, [user | times])
+    else:
+        given = {name: value or None for name, value in times.items()}
+        import_json(tmp_path, [user | ({"signInActivity": given} if form == "nested json" else given)])
+    assert last_sign_in(login="kim") == expected
+
+
+@pytest.mark.parametrize("created", ["2019-01-01T00:00:00Z", "2021-01-01T00:00:00Z"])
+@pytest.mark.parametrize("activity", [{}, {"signInActivity": None}])
+def test_an_account_of_entra_without_activity_is_never_only_where_it_is_young(
+    tmp_path: Path, created: str, activity: dict[str, object]
+) -> None:
+    user = {"id": "1", "userPrincipalName": "kim", "userType": "Member", "createdDateTime": created}
+    other = {**user, "id": "2", "userPrincipalName": "lee", "signInActivity": {"lastSignInDateTime": OLD}}
+    import_json(tmp_path, [user | activity, other])
+    assert last_sign_in(login="kim") == (NEVER if created > "2020-05" else UNKNOWN)
+    assert last_sign_in(login="lee") == OLD
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ({"LastLogonDate": OLD, "lastLogon": "134194752000000000"}, "2026-04-01T00:00:00Z"),
+        ({"LastLogonDate": NEW, "lastLogon": "0"}, NEW),
+        ({"LastLogonDate": "", "lastLogon": "0"}, NEVER),
+        ({"lastLogonTimestamp": "0", "lastLogon": "134194752000000000"}, "2026-04-01T00:00:00Z"),
+        ({"LastLogonDate": OLD, "lastLogonTimestamp": "134194752000000000"}, "2026-04-01T00:00:00Z"),
+        # One controller's record alone says nothing of the others.
+        ({"lastLogon": "0"}, UNKNOWN),
+    ],
+)
+def test_the_last_sign_in_of_active_directory_is_the_later_of_its_columns(
+    tmp_path: Path, times: dict[str, str], expected: str
+) -> None:
+    import_csv(tmp_path, [{"SamAccountName": "kim", "ObjectGUID": "1", "Enabled": "True", **times}])
+    assert last_sign_in(login="kim") == expected
+
+
+@pytest.mark.parametrize(
+    ("times", "order", "expected"),
+    [
+        (("5/5/2023 1:00:00 AM", "10/1/2026 1:00:00 AM"), "mdy", "2026-10-01T01:00:00Z"),
+        (("Never", "10/1/2026 1:00:00 AM"), "mdy", "2026-10-01T01:00:00Z"),
+    ],
+)
+def test_sign_ins_are_compared_by_the_order_of_dates_of_the_source(
+    tmp_path: Path, times: tuple[str, str], order: str, expected: str
+) -> None:
+    names = ("lastSignInDateTime", "lastNonInteractiveSignInDateTime")
+    user = {"id": "1", "userPrincipalName": "kim", "userType": "Member"} | dict(
+        zip(names, times, strict=True)
+    )
+    with pytest.raises(Exception, match="1 records are bad"):
+        import_csv(tmp_path, [user])
+    import_csv(tmp_path, [user], "--dates", order)
+    assert last_sign_in(login="kim") == expected
+
+
+ENTRA_GUEST = {"id": "1", "userPrincipalName": "kim", "userType": "Guest", "accountEnabled": "True"}
+GOOGLE_USER = {"id": "1", "primaryEmail": "kim@x.example", "lastLoginTime": OLD, "suspended": "False"}
+ONELOGIN_USER = {"id": "1", "username": "kim", "email": "kim@x.example", "invalid_login_attempts": "0"}
+STATUSES: list[tuple[dict[str, str], dict[str, str], str]] = [
+    (ENTRA_GUEST, {"externalUserState": "PendingAcceptance"}, "staged"),
+    (ENTRA_GUEST, {"invitationState": "PendingAcceptance"}, "staged"),
+    (ENTRA_GUEST, {"externalUserState": "Accepted"}, "active"),
+    (ENTRA_GUEST, {"externalUserState": ""}, "active"),
+    (ENTRA_GUEST, {"externalUserState": "PendingAcceptance", "accountEnabled": "False"}, "disabled"),
+    (ENTRA_GUEST, {"isSoftDeleted": "True"}, "deleted"),
+    (ENTRA_GUEST, {"isSoftDeleted": "False", "deletedDateTime": ""}, "active"),
+    (ENTRA_GUEST, {"deletedDateTime": "2026-10-01T00:00:00Z"}, "deleted"),
+    (ENTRA_GUEST, {"deletedDateTime": SENTINEL}, "active"),
+    (GOOGLE_USER, {"archived": "True"}, "disabled"),
+    (GOOGLE_USER, {"archived": "False"}, "active"),
+    (GOOGLE_USER, {"archived": "True", "suspended": "True"}, "suspended"),
+    (GOOGLE_USER, {"suspended": "True", "suspensionReason": "ADMIN"}, "suspended"),
+    (GOOGLE_USER, {"suspended": "True", "suspensionReason": "WEB_LOGIN_REQUIRED"}, "staged"),
+    (ONELOGIN_USER, {"status": "0"}, "staged"),
+    (ONELOGIN_USER, {"status": "1"}, "active"),
+    (ONELOGIN_USER, {"status": "2"}, "suspended"),
+    (ONELOGIN_USER, {"status": "3"}, "locked_out"),
+    (ONELOGIN_USER, {"status": "4"}, "password_expired"),
+    (ONELOGIN_USER, {"status": "5"}, "recovery"),
+    (ONELOGIN_USER, {"status": "7"}, "provisioned"),
+    (ONELOGIN_USER, {"status": "8"}, "provisioned"),
+    # In an unknown layout a number stays as it is.
+    ({"login": "kim"}, {"status": "0"}, "disabled"),
+]
+
+
+def typed(value: str) -> object:
+    """A value as an API writes it."""
+    if value in ("True", "False"):
+        return value == "True"
+    return int(value) if value.isdigit() and len(value) == 1 else value or None
+
+
+@pytest.mark.parametrize(("user", "state", "expected"), STATUSES)
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_the_status_of_a_vendors_several_columns(
+    tmp_path: Path, form: str, user: dict[str, str], state: dict[str, str], expected: str
+) -> None:
+    if form == "csv":
+        import_csv(tmp_path, [user | state])
+    else:
+        import_json(tmp_path, [{name: typed(value) for name, value in (user | state).items()}])
+    assert Account.objects.get().status == expected
+
+
+def test_a_user_of_onelogin_without_a_user_name_signs_in_by_e_mail(tmp_path: Path) -> None:
+    import_json(tmp_path, [ONELOGIN_USER | {"username": None, "status": 1}])
+    account = Account.objects.get()
+    assert (account.login, account.email) == ("kim@x.example", "kim@x.example")
+
+
+AWS_USER = {"user": "kim", "arn": "arn:aws:iam::111111111111:user/kim", "user_creation_time": "2022-01-01"}
+
+
+@pytest.mark.parametrize("upper", [False, True])
+@pytest.mark.parametrize(
+    ("password", "key", "mfa", "status", "has_mfa", "user_type"),
+    [
+        ("true", "false", "false", "active", False, None),
+        ("true", "false", "true", "active", True, None),
+        ("not_supported", "false", "false", "active", False, None),
+        ("false", "true", "false", "active", None, "service_account"),
+        ("false", "true", "true", "active", True, "service_account"),
+        ("false", "false", "false", "disabled", None, "service_account"),
+    ],
+)
+def test_aws_needs_mfa_of_users_with_a_password_alone(
+    tmp_path: Path,
+    upper: bool,
+    password: str,
+    key: str,
+    mfa: str,
+    status: str,
+    has_mfa: bool | None,
+    user_type: str | None,
+) -> None:
+    flags = {
+        "password_enabled": password,
+        "mfa_active": mfa,
+        "access_key_1_active": key,
+        "access_key_2_active": "false",
+    }
+    # A spreadsheet writes FALSE.
+    shown = {
+        name: value.upper() if upper and value != "not_supported" else value for name, value in flags.items()
+    }
+    import_csv(tmp_path, [AWS_USER | shown])
+    account = Account.objects.get()
+    assert (account.status, account.mfa, account.user_type) == (status, has_mfa, user_type)
+
+
+@pytest.mark.parametrize(("created", "expected"), [("2012-01-01", UNKNOWN), ("2022-01-01", NEVER)])
+def test_aws_knows_no_sign_in_before_2014(tmp_path: Path, created: str, expected: str) -> None:
+    user = AWS_USER | {"user_creation_time": created, "password_enabled": "true", "mfa_active": "true"}
+    import_csv(
+        tmp_path, [user | {"password_last_used": "no_information", "access_key_1_last_used_date": "N/A"}]
+    )
+    assert last_sign_in(login="kim") == expected
+
+
+def test_the_root_users_of_two_accounts_are_two_users(tmp_path: Path) -> None:
+    for number in ("111111111111", "222222222222"):
+        root = AWS_USER | {
+            "user": "<root_account>",
+            "arn": f"arn:aws:iam::{number}:root",
+            "mfa_active": "true",
+        }
+        path = tmp_path / number
+        path.mkdir()
+        import_csv(path, [root], "--source", f"aws{number[0]}")
+    accounts = list(Account.objects.order_by("login"))
+    assert [each.login for each in accounts] == ["root@111111111111", "root@222222222222"]
+    assert accounts[0].user_id != accounts[1].user_id
+
+
+def test_a_root_user_that_is_stored_by_its_old_login_keeps_its_account(tmp_path: Path) -> None:
+    root = AWS_USER | {
+        "user": "<root_account>",
+        "arn": "arn:aws:iam::111111111111:root",
+        "mfa_active": "true",
+    }
+    import_csv(tmp_path, [root])
+    stored = Account.objects.get()
+    Account.objects.update(login="<root_account>", login_key="<root_account>", fingerprint=b"")
+    import_csv(tmp_path, [root])
+    account = Account.objects.get()
+    assert (account.pk, account.user_id, account.login) == (stored.pk, stored.user_id, "root@111111111111")
