@@ -93,6 +93,7 @@ from checks.importing.spellings import ACTIVE_FACTOR, ASSURANCE
 from checks.importing.times import AMBIGUOUS as AMBIGUOUS_DATE
 from checks.importing.uploads import remove_old_uploads
 from checks.importing.values import shorten
+from checks.importing.workers import StoredWorkers, employee_key_of, stored_workers, worker_login_of
 from checks.user_search import (
     SearchResult,
     accounts_starting_with,
@@ -133,6 +134,7 @@ __all__ = [
     "SearchResult",
     "Settings",
     "SignIns",
+    "StoredWorkers",
     "StrictRefused",
     "SuggestionDecided",
     "TooManyDeleted",
@@ -158,6 +160,7 @@ __all__ = [
     "count_new_users",
     "delete_source",
     "effective_settings",
+    "employee_key_of",
     "evaluate_user",
     "exclude_user",
     "exclude_users",
@@ -199,11 +202,13 @@ __all__ = [
     "search_users",
     "shorten",
     "store_group_results",
+    "stored_workers",
     "sync_catalogue",
     "unlink_account",
     "update_check",
     "user_details",
     "users_named",
     "without_index",
+    "worker_login_of",
     "would_fail",
 ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import BinaryIO
 
-from checks.models import Source, SourceMapping, Upload
+from checks.models import Source, SourceKind, SourceMapping, Upload
 from checks.services import NOT_READ, RECORD_FIELDS, ReadingRules, SignIns, rules_from, shorten
 from cii_project.imports.uploads import open_upload
 from cii_project.imports.vendor_layouts import (
@@ -15,6 +15,7 @@ from cii_project.imports.vendor_layouts import (
     words_of_layout,
 )
 from cii_project.imports.vendor_records import VendorRecord, fields_by_column
+from cii_project.imports.worker_logins import with_worker_logins
 from integrations.services import SOURCES, FileSource, Read, SourceError
 
 PREVIEW_ROWS = 10
@@ -45,8 +46,11 @@ class FileReading:
 
     def derived(self, records: Iterable[Read]) -> Iterator[Read]:
         """The records by field, with what follows from several of the vendor's columns or has none
-        (:attr:`VendorLayout.derive`)."""
-        return self._derived(records) if self.layout and self.layout.derive else iter(records)
+        (:attr:`VendorLayout.derive`), and the logins of an HR system's workers."""
+        if self.layout and self.layout.derive:
+            records = self._derived(records)
+        is_hr = self.source.kind == SourceKind.HR or (self.layout is not None and self.layout.is_hr)
+        return with_worker_logins(records, self.source) if is_hr else iter(records)
 
     def _derived(self, records: Iterable[Read]) -> Iterator[Read]:
         derive = self.layout.derive if self.layout else None

@@ -1,0 +1,147 @@
+"""The logins of an HR system's records where the address is empty or shared, by both layouts and by mapping."""
+
+import io
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+
+from checks.models import Account, Finding
+from checks.services import run_checks, sync_catalogue
+
+pytestmark = pytest.mark.django_db
+# Header of a file with id, address, status and end of employment; options.
+FORMS = {
+    "workday": ("Employee ID,Email - Work,Worker Status,Termination Date,Worker Type", "Employee"),
+    "bamboohr": ("Employee #,Work Email,Status,Termination Date,Job Title", "Engineer"),
+    "own": ("Number,Mail,State,End,x", "x"),
+}
+OPTIONS = ["login=Mail", "employee_id=Number", "status=State", "status_changed_at=End"]
+KIM, LEE = "100,kim@x.example,Active,", "200,lee@x.example,Active,"
+
+
+@pytest.fixture(params=sorted(FORMS))
+def form(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def import_workers(tmp_path: Path, form: str, *rows: str) -> dict[str, Account]:
+    """The accounts by employee id after a complete file with these rows."""
+    header, last = FORMS[form]
+    path = tmp_path / "workers.csv"
+    path.write_text("\n".join([header, *(f"{row},{last}" for row in rows), ""]))
+    options = [option for pair in OPTIONS for option in ("--map", pair)] if form == "own" else []
+    call_command(
+        "import_users",
+        str(path),
+        "--source",
+        "hr",
+        "--kind",
+        "hr",
+        *options,
+        stdout=io.StringIO(),
+        stderr=io.StringIO(),
+    )
+    return {
+        each.employee_id: each for each in Account.objects.filter(source__slug="hr").exclude(status="deleted")
+    }
+
+
+def import_okta(tmp_path: Path) -> None:
+    path = tmp_path / "okta.csv"
+    path.write_text("login,status,employee_id\nkim@x.example,active,100\nlee@x.example,active,200\n")
+    call_command("import_users", str(path), "--source", "okta", stdout=io.StringIO(), stderr=io.StringIO())
+
+
+LEFT = "100,,Terminated,2026-05-01"
+REHIRED = ["100,kim@x.example,Terminated,2026-05-01", "101,kim@x.example,Active,"]
+CASES: list[tuple[list[str], dict[str, str]]] = [
+    ([LEFT, LEE], {"100": "100", "200": "lee@x.example"}),
+    ([LEE, LEFT], {"100": "100", "200": "lee@x.example"}),
+    (["100,n/a,Terminated,2026-05-01", "300,-,Terminated,2026-05-01"], {"100": "100", "300": "300"}),
+    (REHIRED, {"100": "kim@x.example", "101": "101"}),
+    (REHIRED[::-1], {"101": "kim@x.example", "100": "100"}),
+]
+
+
+@pytest.mark.parametrize(("rows", "logins"), CASES)
+def test_each_worker_of_a_first_file_is_read(
+    tmp_path: Path, form: str, rows: list[str], logins: dict[str, str]
+) -> None:
+    found = import_workers(tmp_path, form, *rows)
+    assert {employee: account.login for employee, account in found.items()} == logins
+
+
+# Rows of the files that follow a first one with KIM and LEE; the accounts must be the same after each.
+LATER: list[list[list[str]]] = [
+    [[LEFT, LEE]],
+    [[LEFT, LEE], [KIM, LEE]],
+    [[*REHIRED, LEE], [*REHIRED[::-1], LEE]],
+    [[*REHIRED[::-1], LEE], [*REHIRED, LEE]],
+    [["100,,Terminated,2026-05-01", "101,kim@x.example,Active,", LEE]],
+    [["101,kim@x.example,Active,", "100,,Terminated,2026-05-01", LEE]],
+]
+
+
+@pytest.mark.parametrize("files", LATER)
+def test_the_account_of_a_worker_stays_while_the_address_comes_and_goes(
+    tmp_path: Path, form: str, files: list[list[str]]
+) -> None:
+    first = import_workers(tmp_path, form, KIM, LEE)
+    import_okta(tmp_path)
+    for rows in files:
+        found = import_workers(tmp_path, form, *rows)
+        assert {found[one].pk for one in ("100", "200")} == {first[one].pk for one in ("100", "200")}
+        assert len(found) == len(rows)
+        assert (
+            found["100"].user_id
+            == first["100"].user_id
+            == Account.objects.get(source__slug="okta", login="kim@x.example").user_id
+        )
+
+
+def test_an_account_that_took_the_employee_id_keeps_it(tmp_path: Path, form: str) -> None:
+    first = import_workers(tmp_path, form, LEFT, LEE)
+    found = import_workers(tmp_path, form, "100,kim@x.example,Active,", LEE)
+    assert (found["100"].pk, found["100"].login, found["100"].email) == (
+        first["100"].pk,
+        "100",
+        "kim@x.example",
+    )
+
+
+def test_a_leaver_whose_address_was_cleared_fails_terminated_active(tmp_path: Path, form: str) -> None:
+    sync_catalogue()
+    import_okta(tmp_path)
+    import_workers(tmp_path, form, LEFT, LEE)
+    run_checks(trigger="test", notify=False)
+    findings = Finding.objects.filter(
+        check_ref__slug__in=("terminated-active", "missing-in-hr"), resolved_at=None
+    )
+    kim = Account.objects.get(source__slug="okta", login="kim@x.example").user_id
+    assert list(findings.values_list("check_ref__slug", "user_id")) == [("terminated-active", kim)]
+
+
+def test_a_worker_with_two_addresses_has_two_accounts(tmp_path: Path, form: str) -> None:
+    import_workers(tmp_path, form, LEFT)
+    import_workers(tmp_path, form, KIM, "100,kim.admin@x.example,Active,")
+    assert sorted(Account.objects.values_list("login", flat=True)) == ["100", "kim.admin@x.example"]
+
+
+@pytest.mark.parametrize("placeholder", ["", "TBD", "00000000"])
+def test_a_placeholder_is_no_login(tmp_path: Path, form: str, placeholder: str) -> None:
+    with pytest.raises(SystemExit):
+        import_workers(tmp_path, form, f"{placeholder},,Active,", LEE)
+    assert [each.login for each in Account.objects.all()] == ["lee@x.example"]
+
+
+def test_a_worker_listed_twice_is_read_once(tmp_path: Path, form: str) -> None:
+    with pytest.raises(SystemExit):
+        import_workers(tmp_path, form, KIM, KIM)
+    assert Account.objects.get().login == "kim@x.example"
+
+
+def test_the_employee_id_of_a_worker_can_be_corrected(tmp_path: Path, form: str) -> None:
+    first = import_workers(tmp_path, form, KIM, LEE)
+    found = import_workers(tmp_path, form, "150,kim@x.example,Active,", LEE)
+    assert found["150"].pk == first["100"].pk
