@@ -344,6 +344,12 @@ class Factors:
             raise_leftover("mfa_factors", name, None, advice)
         return spellings.NO_FACTOR if _is_nothing(name) and name.strip() else self.kind(name.strip())
 
+    def _of_provider(self, name: str, provider: Value) -> str:
+        """The kind that Okta's factor type and provider mean together; else the name."""
+        if provider.__class__ is not str or (word := spellings.fold(name)) in self.own:
+            return name
+        return spellings.KINDS_BY_PROVIDER.get((word, spellings.fold(provider)), name)
+
     def _factor(self, item: Value) -> dict[str, str]:
         if item.__class__ is str:
             if len(item) > _LONGEST_FACTOR:
@@ -359,6 +365,7 @@ class Factors:
             name = next((item[key] for key in _KIND_KEYS if key in item), None)
             if name.__class__ is not str:
                 raise Refused(_FACTORS_EXPECTED)
+            name = self._of_provider(name, item.get("provider"))
             # {"kind": "sms:disabled"} is written as in CSV.
             factor = self._factor(name) if ":" in name else {"kind": self._of_name(name)}
             text = scalar(item.get("device"))

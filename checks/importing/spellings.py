@@ -171,6 +171,11 @@ FACTOR_KINDS = _table(
         "|backup verification codes|scratch codes|recovery key|temporary code|recovery email|recovery phone|temp code",
     }
 )
+# (Kind, provider) of a factor of Okta's API where the kind alone does not decide.
+KINDS_BY_PROVIDER = {
+    ("token", "rsa"): HARDWARE_OTP_PIN,
+    ("token", "symantec"): SOFTWARE_OATH,
+}
 # Spellings that only Microsoft uses, letter by letter: others in the same list are Microsoft's too.
 ENTRA_SPELLINGS = frozenset(
     [

@@ -8,6 +8,7 @@ import pytest
 from checks.importing import times
 from checks.importing.records import COLUMNS, Problem, Record, RecordParser
 from checks.importing.rules import Note, NoteKind, ReadingRules
+from checks.models import Assurance
 
 ANY, ENTRA = ReadingRules(), ReadingRules(entra=True)
 WITH_WORDS = ReadingRules(
@@ -47,6 +48,34 @@ def refused(field: str, value: Any) -> str:
 
 
 # --- Factors ----------------------------------------------------------------------------------------
+OKTA_FACTORS: list[tuple[dict[str, str], str, Assurance | None]] = [
+    ({"factorType": "token", "provider": "RSA"}, "hardware_otp_pin", Assurance.HIGH),
+    ({"factorType": "token", "provider": "SYMANTEC"}, "software_oath", Assurance.MEDIUM),
+    ({"factorType": "token", "provider": "symantec", "status": "ACTIVE"}, "software_oath", Assurance.MEDIUM),
+    ({"factorType": "token", "provider": "OKTA"}, "hardware_otp", Assurance.MEDIUM),
+    ({"factorType": "token"}, "hardware_otp", Assurance.MEDIUM),
+    ({"factorType": "token:hardware", "provider": "YUBICO"}, "hardware_otp", Assurance.MEDIUM),
+    ({"factorType": "token:software:totp", "provider": "GOOGLE"}, "totp", Assurance.MEDIUM),
+    # Duo decides which method is used.
+    ({"factorType": "web", "provider": "DUO"}, "external", None),
+    ({"factorType": "signed_nonce", "provider": "OKTA"}, "fastpass", Assurance.HIGH),
+    ({"factorType": "push", "provider": "OKTA"}, "push", Assurance.MEDIUM),
+]
+
+
+@pytest.mark.parametrize("in_cell", [False, True])
+@pytest.mark.parametrize(("factor", "kind", "assurance"), OKTA_FACTORS)
+def test_the_provider_decides_the_kind_of_a_token_of_okta(
+    in_cell: bool, factor: dict[str, str], kind: str, assurance: Assurance | None
+) -> None:
+    value = json.dumps([factor]) if in_cell else [factor]
+    record = RecordParser().parse({"login": "ann", "mfa_factors": value})
+    assert isinstance(record, Record)
+    found = dict(zip(COLUMNS, record.values, strict=True))
+    stored = json.loads(str(found["mfa_factors"]))
+    assert ([each["kind"] for each in stored], found["assurance"], found["mfa"]) == ([kind], assurance, True)
+
+
 @pytest.mark.parametrize(
     ("value", "factors"),
     [
