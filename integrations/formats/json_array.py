@@ -12,6 +12,7 @@ from integrations.formats.file_kinds import refuse_other_kinds
 from integrations.formats.reader import (
     BYTE_ORDER_MARK,
     FileSource,
+    MappedKeys,
     Read,
     SourceError,
     UnreadableRecord,
@@ -45,12 +46,14 @@ class JsonArray(FileSource):
         if buffer.peek(3).startswith(BYTE_ORDER_MARK):
             buffer.read(len(BYTE_ORDER_MARK))
         names = renamer(mapping)
-        claimed = {*names, *names.values()}
+        claimed, mapped = {*names, *names.values()}, MappedKeys(names)
         number = 0
         try:
             for number, value in enumerate(_items(_Metered(buffer), in_object=start[:1] == b"{"), 1):
                 if isinstance(value, dict):
-                    yield number, rename(flattened(value), names, claimed)
+                    flat = flattened(value)
+                    mapped.see(flat)
+                    yield number, rename(flat, names, claimed)
                 else:
                     yield number, UnreadableRecord(value, ("item", shorten(str(value)), "a JSON object"))
         except bounded_json.OutOfBounds as error:
@@ -60,6 +63,7 @@ class JsonArray(FileSource):
                 raise
             reason = shorten(next(iter(str(error).splitlines()), type(error).__name__))
             raise SourceError(f"the file is not a JSON array: after record {number}: {reason}") from error
+        mapped.refuse_missing()
 
 
 class _Metered:

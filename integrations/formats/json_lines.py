@@ -12,6 +12,7 @@ from integrations.formats.reader import (
     BYTE_ORDER_MARK,
     MAX_RECORD,
     FileSource,
+    MappedKeys,
     Read,
     UnreadableRecord,
     flattened,
@@ -33,7 +34,7 @@ class JsonLines(FileSource):
 
     def read(self, stream: BinaryIO, mapping: Mapping[str, str] | None = None) -> Iterator[Read]:
         names = renamer(mapping)
-        claimed = {*names, *names.values()}
+        claimed, mapped = {*names, *names.values()}, MappedKeys(names)
         buffer = peekable(stream)
         refuse_other_kinds(opening(buffer))
         number = 0
@@ -49,10 +50,13 @@ class JsonLines(FileSource):
                 record = _record(line)
             except bounded_json.OutOfBounds as error:
                 raise out_of_bounds(number, self.unit, str(error)) from error
-            yield (
-                number,
-                record if isinstance(record, UnreadableRecord) else rename(flattened(record), names, claimed),
-            )
+            if isinstance(record, UnreadableRecord):
+                yield number, record
+                continue
+            flat = flattened(record)
+            mapped.see(flat)
+            yield number, rename(flat, names, claimed)
+        mapped.refuse_missing()
 
 
 def _record(line: bytes) -> dict[str, object] | UnreadableRecord:

@@ -103,6 +103,28 @@ def renamer(mapping: Mapping[str, str] | None) -> dict[str, str]:
     return names
 
 
+class MappedKeys:
+    """The mapped names that no record has had so far. ``wanted``: the file's names for fields."""
+
+    def __init__(self, wanted: Iterable[str]) -> None:
+        self.missing = set(wanted)
+        self._found: dict[str, None] = {}
+
+    def see(self, record: Mapping[str, object]) -> None:
+        if self.missing:
+            self.missing.difference_update(record)
+            if len(self._found) <= MAX_NAMED:
+                self._found.update(dict.fromkeys(record))
+
+    def refuse_missing(self) -> None:
+        """Raises :class:`SourceError` for a name that no record had, unless there was no record."""
+        if self.missing and self._found:
+            missing = shorten(min(self.missing))
+            raise SourceError(
+                f"no record of the file has the key {missing!r}; they have: {named(self._found)}"
+            )
+
+
 def rename(record: dict[str, object], names: Mapping[str, str], claimed: Iterable[str]) -> dict[str, object]:
     """Rename the fields of one record; a field that is mapped is read from nowhere else."""
     if not names:

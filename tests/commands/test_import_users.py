@@ -192,6 +192,36 @@ def test_foreign_headers_from_options_and_a_map_file(run: Any, tmp_path: Path) -
     assert run("UserName\nbob\n", "--map-file", "map.json").code == 0
 
 
+USER = {"login": "kim", "status": "active", "Methods": ["sms"], "profile": {"mail": "kim@example.com"}}
+
+
+@pytest.mark.parametrize("as_lines", [True, False])
+@pytest.mark.parametrize("mapped", ["mfa_factors=Metods", "email=profile.mial", "login=user"])
+def test_a_mapped_key_that_no_record_has_is_refused_with_the_keys_of_the_file(
+    run: Any, as_lines: bool, mapped: str
+) -> None:
+    # The last record alone has one more key.
+    records = [USER] * 250 + [USER | {"login": "lee", "Late": "x"}]
+    content = "\n".join(map(json.dumps, records)) if as_lines else json.dumps(records)
+    ran = run(content, "--map", mapped, name="users.json")
+    key = mapped.partition("=")[2]
+    assert ran.code == 2
+    assert (
+        f"no record of the file has the key '{key}'; they have: login, status, Methods, profile.mail, Late"
+        in ran.err
+    )
+    assert not Source.objects.exists()
+
+
+@pytest.mark.parametrize("as_lines", [True, False])
+def test_a_mapped_key_that_the_last_record_alone_has_is_read(run: Any, as_lines: bool) -> None:
+    records = [USER | {"login": f"kim{number}"} for number in range(250)]
+    records.append(USER | {"login": "lee", "Late": "Clerk"})
+    content = "\n".join(map(json.dumps, records)) if as_lines else json.dumps(records)
+    assert run(content, "--map", "title=Late", name="users.json").code == 0
+    assert Account.objects.get(login="lee").title == "Clerk"
+
+
 @pytest.mark.parametrize(
     ("content", "options", "text"),
     [
