@@ -13,7 +13,11 @@ from dataclasses import dataclass, field
 
 from checks.services import NOT_READ, RECORD_FIELDS
 from cii_project.imports.vendor_records import (
+    AD_SIGN_INS,
+    AWS_CREDENTIALS,
+    AWS_SIGN_INS,
     ENTRA_ATTEMPTS,
+    ENTRA_COLUMNS,
     ENTRA_SUCCESSES,
     Derive,
     derive_ad_user,
@@ -43,7 +47,7 @@ class VendorLayout:
     ``columns``: field → the vendor's columns for it, the best first: the first one in the file is read.
     ``signatures``: columns that tell the export, all of one entry. ``words``: column → what its words mean, where that is
     particular to the column. ``provider``: as the contract names the vendor. ``derive``: field → value of a record, for
-    what several columns say together or none.
+    what several columns say together or none. ``combined``: the columns that it takes besides those of the fields.
     """
 
     slug: str
@@ -54,6 +58,7 @@ class VendorLayout:
     is_hr: bool = False
     words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     derive: Derive | None = None
+    combined: frozenset[str] = frozenset()
 
     def guesses(self, columns: Collection[str]) -> dict[str, str]:
         """Column of the file → field. A column serves one field: the first that wants it."""
@@ -76,6 +81,7 @@ def _layout(
     is_hr: bool = False,
     words: Mapping[str, Mapping[str, str]] | None = None,
     derive: Derive | None = None,
+    combined: tuple[str, ...] = (),
 ) -> VendorLayout:
     return VendorLayout(
         slug,
@@ -86,6 +92,7 @@ def _layout(
         is_hr,
         {fold_column(column): meanings for column, meanings in (words or {}).items()},
         derive,
+        frozenset(map(fold_column, combined)),
     )
 
 
@@ -175,6 +182,7 @@ LAYOUTS: Mapping[str, VendorLayout] = {
                 "userPrincipalName|id|displayName",
             ),
             derive=derive_entra_user,
+            combined=ENTRA_COLUMNS,
         ),
         _layout(
             "google",
@@ -206,6 +214,7 @@ LAYOUTS: Mapping[str, VendorLayout] = {
             ),
             words={"suspended": _SUSPENDED},
             derive=derive_google_user,
+            combined=("archived", "suspensionReason"),
         ),
         _layout(
             "ad",
@@ -235,6 +244,7 @@ LAYOUTS: Mapping[str, VendorLayout] = {
             ("SamAccountName|ObjectGUID", "SamAccountName|DistinguishedName", "SamAccountName|Enabled"),
             provider="ACTIVE_DIRECTORY",
             derive=derive_ad_user,
+            combined=AD_SIGN_INS,
         ),
         _layout(
             "aws",
@@ -258,6 +268,7 @@ LAYOUTS: Mapping[str, VendorLayout] = {
                 }
             },
             derive=derive_aws_user,
+            combined=(*AWS_CREDENTIALS, *AWS_SIGN_INS),
         ),
         _layout(
             "workday",

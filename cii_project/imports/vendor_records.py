@@ -81,8 +81,8 @@ def derive_github_member(row: VendorRecord) -> dict[str, object]:
 
 # --- AWS ----------------------------------------------------------------------------------------------
 
-_AWS_SIGN_INS = ("password_last_used", "access_key_1_last_used_date", "access_key_2_last_used_date")
-_AWS_CREDENTIALS = ("password_enabled", "access_key_1_active", "access_key_2_active")
+AWS_SIGN_INS = ("password_last_used", "access_key_1_last_used_date", "access_key_2_last_used_date")
+AWS_CREDENTIALS = ("password_enabled", "access_key_1_active", "access_key_2_active")
 # AWS knows no earlier use of a password or a key.
 _AWS_TRACKED_SINCE = "2014-10-20"
 _AWS_ROOT = "<root_account>"
@@ -93,12 +93,12 @@ def derive_aws_user(row: VendorRecord) -> dict[str, object]:
     password needs no MFA for the console: its absence says nothing."""
     found: dict[str, object] = {}
     if "status" not in row:
-        credentials = [row.text(name) in _FALSE for name in _AWS_CREDENTIALS]
+        credentials = [row.text(name) in _FALSE for name in AWS_CREDENTIALS]
         found["status"] = "disabled" if all(credentials) else "active"
     needs_no_mfa = row.text("password_enabled") in _FALSE and row.text("mfa_active") in _FALSE
     if needs_no_mfa and row.reads("mfa_enabled", "mfa_active"):
         found["mfa_enabled"] = UNKNOWN
-    if row.reads("last_sign_in_at", *_AWS_SIGN_INS) and (uses := row.values(*_AWS_SIGN_INS)):
+    if row.reads("last_sign_in_at", *AWS_SIGN_INS) and (uses := row.values(*AWS_SIGN_INS)):
         last = row.sign_ins.latest(uses)
         is_older = "" < row.text("user_creation_time") < _AWS_TRACKED_SINCE
         found["last_sign_in_at"] = UNKNOWN if is_older and row.sign_ins.is_never(last) else last
@@ -128,6 +128,8 @@ ENTRA_ATTEMPTS = (
     "lastNonInteractiveSignInDateTime",
     "last non interactive sign in time",
 )
+_ENTRA_GUEST_STATES = ("externalUserState", "invitationState")
+ENTRA_COLUMNS = (*ENTRA_SUCCESSES, *ENTRA_ATTEMPTS, *_ENTRA_GUEST_STATES, "isSoftDeleted", "deletedDateTime")
 # Graph has signInActivity since then: an older account without it may have signed in before.
 _ENTRA_SIGN_INS_SINCE = "2020-05-01"
 
@@ -137,7 +139,7 @@ def derive_entra_user(row: VendorRecord) -> dict[str, object]:
     if row.reads("last_sign_in_at", *ENTRA_SUCCESSES, *ENTRA_ATTEMPTS):
         found |= _entra_sign_in(row)
     if row.reads("status", "accountEnabled"):
-        pending = (row.text(name) for name in ("externalUserState", "invitationState"))
+        pending = (row.text(name) for name in _ENTRA_GUEST_STATES)
         if row.text("accountEnabled") in _TRUE and any(_is_pending(state) for state in pending):
             found["status"] = "staged"
     deleted = row.text("deletedDateTime")
@@ -174,11 +176,12 @@ def derive_google_user(row: VendorRecord) -> dict[str, object]:
     return {"status": "disabled"} if row.text("archived") in _TRUE else {}
 
 
-_AD_SIGN_INS = ("LastLogonDate", "lastLogonTimestamp")
+_AD_REPLICATED = ("LastLogonDate", "lastLogonTimestamp")
+AD_SIGN_INS = (*_AD_REPLICATED, "lastLogon")
 
 
 def derive_ad_user(row: VendorRecord) -> dict[str, object]:
     """The replicated time is up to 14 days late; ``lastLogon``, of one domain controller, may be later."""
-    if not row.reads("last_sign_in_at", *_AD_SIGN_INS) or not row.values(*_AD_SIGN_INS):
+    if not row.reads("last_sign_in_at", *_AD_REPLICATED) or not row.values(*_AD_REPLICATED):
         return {}
-    return {"last_sign_in_at": row.sign_ins.latest(row.values(*_AD_SIGN_INS, "lastLogon"))}
+    return {"last_sign_in_at": row.sign_ins.latest(row.values(*AD_SIGN_INS))}

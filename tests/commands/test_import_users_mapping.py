@@ -157,3 +157,20 @@ def test_a_source_whose_kept_columns_are_entras_reads_each_file_as_entras(tmp_pa
     source = kept(userPrincipalName="login", accountEnabled="status", Methods="mfa_factors")
     run(file_of(tmp_path, "userPrincipalName,Methods\nkim,email\n"), "--source", source.slug)
     assert Account.objects.get().mfa is False
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("user,arn,mfa_active,access_key_1_active,access_key_1_last_used_date,other", "kim,a,true,false,N/A,x"),
+        ("userPrincipalName,id,userType,lastSignInDateTime,lastSuccessfulSignInDateTime,externalUserState,other",
+         "kim,1,Member,,,,x"),
+        ("primaryEmail,suspended,archived,suspensionReason,other", "kim@x.example,False,False,,x"),
+        ("SamAccountName,ObjectGUID,LastLogonDate,lastLogon,other", "kim,1,,0,x"),
+    ],
+)  # fmt: skip
+def test_columns_that_a_layout_combines_are_not_reported_as_ignored(
+    tmp_path: Path, header: str, row: str
+) -> None:
+    said = run(file_of(tmp_path, f"{header}\n{row}\n"), "--source", "s")
+    assert "Ignored, since they are no fields: other. " in said

@@ -180,6 +180,7 @@ class Command(AuditedCommand):
             file_reading = reading_for(
                 source, {column: field for field, column in mapping.items()}, names, reading
             )
+            columns.combined = file_reading.layout.combined if file_reading.layout else frozenset()
             file = RejectsFile(
                 options["rejects"],
                 stem=Path(path).name if path != "-" else source.slug,
