@@ -15,7 +15,7 @@ from checks.services import RECORD_FIELDS, MappingError, ReadingRules, extended_
 from cii_project import __version__
 from cii_project.imports.readings import (
     LOOKED_AT,
-    FileReading,
+    ColumnReading,
     mapping_of,
     names_of_fields,
     reading_for,
@@ -37,7 +37,7 @@ from integrations.services import (
 class FileMapping:
     """How the records of one file become records by field."""
 
-    reading: FileReading
+    reading: ColumnReading
 
     def records(self, packed: Iterable[JsonMapping]) -> Iterator[Read]:
         """The records by field, with their lines."""

@@ -35,7 +35,7 @@ class FilePreview:
 
 
 @dataclass(frozen=True, slots=True)
-class FileReading:
+class ColumnReading:
     """How one file becomes records by field. ``columns``: column of the file → field, for those that are read;
     ``layout``: the vendor's, by all columns of the file."""
 
@@ -148,16 +148,16 @@ def reading_for(
     columns: Mapping[str, str],
     names: Collection[str],
     mapping: SourceMapping | None = None,
-) -> FileReading:
+) -> ColumnReading:
     """The reading of a file. ``columns``: column → field, for those that are read; ``names``: all its columns;
     ``mapping``: in the place of what is kept with the source."""
     layout = layout_of(names)
-    return FileReading(
+    return ColumnReading(
         source, columns, layout, _rules_for(source, columns, names, mapping or mapping_of(source))
     )
 
 
-def reading_of_upload(upload: Upload) -> FileReading:
+def reading_of_upload(upload: Upload) -> ColumnReading:
     """How a stored file is read. Raises :class:`SourceError`."""
     preview = preview_file(upload)
     return reading_for(upload.source, columns_of(upload, preview), preview.columns)

@@ -22,7 +22,7 @@ from checks.services import (
     preview_import,
 )
 from cii_project.audit.services import Action, Actor, ActorKind, acting, record
-from cii_project.imports.readings import FileReading, names_of_fields, reading_of_upload, records_of
+from cii_project.imports.readings import ColumnReading, names_of_fields, reading_of_upload, records_of
 from cii_project.imports.uploads import (
     finish,
     open_upload,
@@ -150,7 +150,7 @@ class _Problems:
             ]
 
 
-def _records(upload: Upload, reading: FileReading, stream: BinaryIO) -> Iterator[Read]:
+def _records(upload: Upload, reading: ColumnReading, stream: BinaryIO) -> Iterator[Read]:
     written = SOURCES[upload.file_format].read_as_written(stream)
     return reading.derived(records_of(written, reading.columns))
 

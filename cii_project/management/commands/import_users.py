@@ -177,10 +177,10 @@ class Command(AuditedCommand):
             if warning := kind_warning(source, names):
                 self.stderr.write(warning)
             mapping, unread = completed_columns(source, names, mapping)
-            file_reading = reading_for(
+            column_reading = reading_for(
                 source, {column: field for field, column in mapping.items()}, names, reading
             )
-            columns.combined = file_reading.layout.combined if file_reading.layout else frozenset()
+            columns.combined = column_reading.layout.combined if column_reading.layout else frozenset()
             file = RejectsFile(
                 options["rejects"],
                 stem=Path(path).name if path != "-" else source.slug,
@@ -190,7 +190,7 @@ class Command(AuditedCommand):
             )
             rejects = stack.enter_context(Rejects(self.stderr.write, stack.enter_context(file), reader.unit))
             return import_accounts(
-                columns.of(without_fields(file_reading.derived(reader.read(stream, mapping)), unread)),
+                columns.of(without_fields(column_reading.derived(reader.read(stream, mapping)), unread)),
                 source=source,
                 full=options["full"],
                 force=options["force"],
@@ -199,7 +199,7 @@ class Command(AuditedCommand):
                 progress=stack.enter_context(progress_of(path, stream)),
                 on_reject=rejects.add,
                 file_name=Path(path).name,
-                rules=file_reading.rules,
+                rules=column_reading.rules,
                 column_names=mapping,
             )
 
