@@ -102,7 +102,7 @@ def mapping_of(source: Source) -> SourceMapping | None:
 
 
 def columns_in(reader: FileSource, stream: BinaryIO) -> list[str]:
-    """The names of a file's columns, or of the keys of its first records; none where it cannot be read."""
+    """The names of a file's columns, or of the keys of its first records, as far as it can be read."""
     found: dict[str, None] = {}
     try:
         for _, record in islice(reader.read_as_written(stream), LOOKED_AT):
@@ -111,8 +111,8 @@ def columns_in(reader: FileSource, stream: BinaryIO) -> list[str]:
                 if reader.slug == "csv":
                     break
     except SourceError:
-        # The import itself says why.
-        return []
+        # The start of standard input ends within a record, or the import itself says why.
+        pass
     return list(found)
 
 
@@ -151,6 +151,8 @@ def reading_for(
 ) -> ColumnReading:
     """The reading of a file. ``columns``: column → field, for those that are read; ``names``: all its columns;
     ``mapping``: in the place of what is kept with the source."""
+    # What is mapped by hand may lie beyond the names that were found.
+    names = [*dict.fromkeys((*names, *columns))]
     layout = layout_of(names)
     return ColumnReading(
         source, columns, layout, _rules_for(source, columns, names, mapping or mapping_of(source))

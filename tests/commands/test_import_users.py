@@ -278,6 +278,21 @@ def test_a_dash_reads_standard_input(run: Any, monkeypatch: pytest.MonkeyPatch) 
     assert "1 new" in run(None, name="-").out
 
 
+@pytest.mark.parametrize("count", [1, 2_000])
+def test_a_vendors_array_is_recognized_on_standard_input(
+    run: Any, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """Of a long one only the start is known before it is read."""
+    records = [
+        {"id": str(number), "userPrincipalName": f"kim{number}", "userType": "Member", "Methods": ["email"]}
+        for number in range(count)
+    ]
+    content = io.BytesIO(json.dumps({"value": records}).encode())
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(content))
+    assert run(None, "--map", "mfa_factors=Methods", name="-").code == 0
+    assert Account.objects.get(login="kim0").mfa is False
+
+
 def test_the_help_tells_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         call_command("import_users", "--help")
