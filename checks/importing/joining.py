@@ -10,8 +10,10 @@ contradict is undone.
 1. what a member joined; an account that a member made a user of its own neither joins nor is joined;
 2. immutable ids that several sources have (anchors.py), unless they would join two accounts of one source;
 3. employee ids. An id that more than ``MOST_OF_ONE_SOURCE`` accounts of one source have, or accounts of one source
-   whose names contradict, joins nobody, and neither do several ids of one part;
-4. e-mail addresses, humans and non-humans apart;
+   whose names contradict, joins nobody, and neither do several ids of one part. The id of a non-human account is its
+   owner's and counts only if a human account has both the id and the login;
+4. e-mail addresses, humans and non-humans apart. A non-human account joins only by an address that agrees with its login
+   or name;
 5. logins.
 
 A part with an employee id or made by a member is an *anchor*: by e-mail and login others join it, and it joins nobody.
@@ -53,6 +55,7 @@ DECIDING = {
     "created_at": ("created_at",),
 }
 GONE = "('deleted', 'deprovisioned', 'disabled')"
+_HUMAN_TYPES = "('internal', 'guest', 'external')"
 _KEYS = ("login_key", "email_key", "employee_key")
 _ANCHORS = ("key_anchor", "source_anchor")
 _REASONS = {
@@ -85,13 +88,18 @@ class JoinReport:
     dropped_exclusions: int = 0
 
 
+def _is_non_human(account: str) -> str:
+    """SQL: an account of unknown type counts as human."""
+    user_type = f"COALESCE({account}.user_type, '')"
+    return f"({user_type} <> '' AND {user_type} NOT IN {_HUMAN_TYPES})"
+
+
 def node_columns(account: str, source: str, *, old_user: str, pinned: str, reason: str, kind: str) -> str:
     """The columns of a node out of the row ``account`` (a stored or a staged account), in the order of the table."""
     a = account
     return (
         f"{source}, {a}.source_key, {a}.key_anchor, {a}.source_anchor, {a}.login_key, {a}.email_key, {a}.employee_key, {a}.name_key, "
-        f"COALESCE({a}.user_type, '') NOT IN ('', 'internal', 'guest', 'external'), "
-        f"COALESCE({a}.user_type, '') IN ('internal', 'guest', 'external'), "
+        f"{_is_non_human(a)}, COALESCE({a}.user_type, '') IN {_HUMAN_TYPES}, "
         f"COALESCE({a}.status, '') NOT IN {GONE}, COALESCE({a}.status, '') <> 'deleted', "
         f"{kind}, {a}.created_at, CASE WHEN {a}.status = 'deleted' THEN {a}.status_changed_at END, "
         f"{old_user}, {pinned}, {reason}"
@@ -224,6 +232,7 @@ def join_accounts(cursor: CursorWrapper) -> JoinReport:
         cursor, NODES, "source_id", *_KEYS, "part", "old_user", "pinned", "present", "nhi", "source_key"
     )
     _take_pins(cursor)
+    _drop_owners_ids(cursor)
     _find_superseded(cursor)
     _take_anchors(cursor)
     _take_employee_ids(cursor, report)
@@ -248,6 +257,31 @@ def _take_pins(cursor: CursorWrapper) -> None:
         f"SELECT old_user, MIN(account_id) AS part, COUNT(*) AS number FROM {NODES} WHERE pinned GROUP BY old_user) p "
         f"WHERE pinned AND {NODES}.old_user = p.old_user"
     )
+
+
+# --- Accounts that have an owner ------------------------------------------------------------------
+
+
+def _drop_owners_ids(cursor: CursorWrapper) -> None:
+    """Take the employee id from the nodes of non-human accounts, unless a human account has the same id and login: that
+    is one account that two sources type differently."""
+    owned = f"{NODES} WHERE nhi AND employee_key <> ''"
+    cursor.execute(f"SELECT 1 FROM {owned} LIMIT 1")
+    if not cursor.fetchone():
+        return
+    definition = "(login_key varchar(320), employee_key varchar(128), PRIMARY KEY (login_key, employee_key))"
+    with dialect.temporary(cursor, "human_logins", definition):
+        cursor.execute(
+            f"INSERT INTO human_logins SELECT DISTINCT login_key, employee_key FROM {NODES} WHERE NOT nhi AND NOT alone "
+            f"AND employee_key <> '' AND login_key IN (SELECT login_key FROM {owned})"
+        )
+        dialect.analyze(cursor, "human_logins")
+        cursor.execute(
+            f"UPDATE {NODES} SET employee_key = '' WHERE nhi AND employee_key <> '' AND NOT EXISTS ("
+            f"SELECT 1 FROM human_logins h WHERE h.login_key = {NODES}.login_key "
+            f"AND h.employee_key = {NODES}.employee_key)"
+        )
+    dialect.analyze(cursor, NODES, "employee_key")
 
 
 # --- Recycled accounts ----------------------------------------------------------------------------

@@ -9,13 +9,14 @@ from tests.checks.imports import Row, load, undone
 pytestmark = pytest.mark.django_db
 
 SOURCES = ("okta", "entra", "hr")
-ADDRESSES = ("kim@x.org", "lee@x.org", "pat@x.org", "")
+ADDRESSES = ("kim@x.org", "lee@x.org", "pat@x.org", "kim.lee@x.org", "svc@x.org", "")
 EMPLOYEE_IDS = ("", "", "100", "200", "300", "00000000")
 NAMES = ("", "Kim Lee", "Kim Lee (Admin)", "Pat Roe")
 # Immutable ids of Active Directory (by number) as its own accounts and as others name them, and one of Okta.
 GUIDS = [f"{number}0000000-1111-4222-8333-444444444444" for number in range(1, 6)]
 ANCHORS = ("", *GUIDS[:3], "00u0000000000000000A")
-TYPES = ("internal", "", "service_account")
+TYPES = ("internal", "", "service_account", "equipment")
+HUMAN_TYPES = (None, "", "internal", "guest", "external")
 
 
 @st.composite
@@ -87,6 +88,12 @@ def test_the_order_of_imports_plays_no_part(files: dict[str, list[list[Row]]], d
     assert outcome(files, one) == outcome(files, other)
 
 
+def has_own_id(account: Account) -> bool:
+    """Whether the employee id joins the account."""
+    is_usable = bool(account.employee_key) and not account.employee_id_shared
+    return is_usable and account.user_type in HUMAN_TYPES
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(histories())
 def test_no_user_is_left_without_an_account_or_joins_against_the_rules(
@@ -102,6 +109,7 @@ def test_no_user_is_left_without_an_account_or_joins_against_the_rules(
             assert account.join_reason
             by_user.setdefault(account.user_id, []).append(account)
         for accounts in by_user.values():
-            ids = {a.employee_key for a in accounts if a.employee_key and not a.employee_id_shared}
+            # The employee id of a non-human account is its owner's.
+            ids = {a.employee_key for a in accounts if has_own_id(a)}
             live = {a.employee_key for a in accounts if a.employee_key in ids and a.status != "deleted"}
             assert len(live) <= 1, accounts

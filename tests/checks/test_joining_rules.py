@@ -468,6 +468,77 @@ BY_EMPLOYEE_ID: dict[str, tuple[Imports, Users]] = {
         ],
         [{"ann"}, {"u0"}, {"u1"}, {"u2"}, {"u3"}],
     ),
+    **{
+        f"a {kind} does not join its owner by the owner's id": (
+            [
+                ("a", [{"login": "kim", "employee_id": "7", "user_type": human}]),
+                ("b", [{"login": "svc", "employee_id": "7", "user_type": kind}]),
+                ("hr", [{"login": "w1", "employee_id": "7"}]),
+            ],
+            [{"kim", "w1"}, {"svc"}],
+        )
+        for kind, human in (
+            ("service_account", "internal"),
+            ("shared_mailbox", "guest"),
+            ("conference_room", "external"),
+            ("equipment", ""),
+        )
+    },
+    "nor in one file": (
+        [
+            (
+                "a",
+                [
+                    {"login": "kim", "employee_id": "7", "user_type": "internal"},
+                    {"login": "svc", "employee_id": "7", "user_type": "service_account"},
+                ],
+            )
+        ],
+        [{"kim"}, {"svc"}],
+    ),
+    "non-human accounts do not join each other by it": (
+        [
+            ("a", [{"login": "svc-a", "employee_id": "7", "user_type": "service_account"}]),
+            ("b", [{"login": "svc-b", "employee_id": "7", "user_type": "service_account"}]),
+        ],
+        [{"svc-a"}, {"svc-b"}],
+    ),
+    "unless they have one login": (
+        [
+            ("a", [{"login": "svc", "employee_id": "7", "user_type": "service_account"}]),
+            ("b", [{"login": "SVC", "employee_id": "7", "user_type": "shared_mailbox"}]),
+            ("c", [{"login": "kim", "employee_id": "7", "user_type": "internal"}]),
+        ],
+        [{"SVC", "svc"}, {"kim"}],
+    ),
+    "one account that two sources type differently": (
+        [
+            ("a", [{"login": "kim", "employee_id": "7", "user_type": "internal"}]),
+            ("b", [{"login": "KIM", "employee_id": "7", "user_type": "service_account"}]),
+        ],
+        [{"KIM", "kim"}],
+    ),
+    "owned accounts leave the id of the owner usable": (
+        [
+            (
+                "a",
+                [
+                    {"login": "kim", "employee_id": "7", "user_type": "internal", "display_name": "Kim Doe"},
+                    *(
+                        {
+                            "login": f"svc{n}",
+                            "employee_id": "7",
+                            "user_type": "service_account",
+                            "display_name": f"Backup of host{n}",
+                        }
+                        for n in range(4)
+                    ),
+                ],
+            ),
+            ("hr", [{"login": "w1", "employee_id": "7"}]),
+        ],
+        [{"kim", "w1"}, {"svc0"}, {"svc1"}, {"svc2"}, {"svc3"}],
+    ),
 }
 
 
