@@ -487,9 +487,10 @@ def _contradicting_ids(cursor: CursorWrapper, shared: str) -> set[str]:
 # --- E-mail and login -----------------------------------------------------------------------------
 
 
+# ``preferred``: of several users with the name others join the one that has such an account.
 _NAMED = (
     "(account_id bigint PRIMARY KEY, name varchar(340), source_id bigint, part bigint, anchor boolean, live boolean, "
-    "agrees boolean, holds boolean)"
+    "preferred boolean, agrees boolean, holds boolean)"
 )
 # The part of the address before the @, and the login's.
 _LOCAL = "substr({0}, 1, CASE WHEN {1} > 0 THEN {1} - 1 ELSE 320 END)"
@@ -531,7 +532,7 @@ def _join_anchored_by_email(cursor: CursorWrapper) -> None:
         dialect.analyze(cursor, "free_nodes")
         dialect.analyze(cursor, "free_parts")
         cursor.execute(
-            f"INSERT INTO {PAIRS} SELECT f.account_id, f.own, f.source_id, k.part, k.live FROM free_nodes f "
+            f"INSERT INTO {PAIRS} SELECT f.account_id, f.own, f.source_id, k.part, k.preferred FROM free_nodes f "
             f"JOIN named_nodes k ON k.name = f.name WHERE k.holds AND k.account_id IN (SELECT account_id FROM {NODES} WHERE anchor)"
         )
         cursor.execute(
@@ -546,17 +547,31 @@ def _join_anchored_by_email(cursor: CursorWrapper) -> None:
         _join_pairs(cursor, _REASONS["email_key"])
 
 
+def _gives_way() -> str:
+    """SQL: a gone account has lost its address to one of its source that is not gone. It keeps an address that agrees with
+    it if no such account agrees."""
+    one_of = "MAX(CASE WHEN {} THEN 1 ELSE 0 END) OVER (PARTITION BY email_key, nhi, source_id) = 1"
+    return f"NOT live AND ({one_of.format('live AND agrees')} OR (NOT agrees AND {one_of.format('live')}))"
+
+
+def _preferred() -> str:
+    """SQL: not gone, or an account that agrees with the address, if all that do are gone: it is not the address of those
+    that are not gone."""
+    one_of = "MAX(CASE WHEN anchor AND {} THEN 1 ELSE 0 END) OVER (PARTITION BY email_key, nhi) = {}"
+    return f"live OR (agrees AND {one_of.format('live', 1)} AND {one_of.format('live AND agrees', 0)})"
+
+
 def _name_by_email(cursor: CursorWrapper) -> bool:
     """Fill ``named_nodes`` by address; whether several parts have one."""
-    # An account that is gone has lost its address to one of its source that is not.
+    # The address of a non-human account often names its owner: it counts only if it agrees with the account.
     cursor.execute(
-        f"INSERT INTO named_nodes SELECT n.account_id, n.email_key || CASE WHEN n.nhi THEN ' n' ELSE ' h' END "
-        f"|| CASE WHEN NOT n.live AND MAX(CASE WHEN n.live THEN 1 ELSE 0 END) "
-        f"OVER (PARTITION BY n.email_key, n.nhi, n.source_id) = 1 THEN 'f' ELSE '' END, "
-        f"n.source_id, n.part, n.anchor OR COALESCE(n.reason, '') = '{_REASONS['anchor']}', n.live, {_agrees()}, FALSE FROM {NODES} n JOIN ("
+        f"INSERT INTO named_nodes SELECT account_id, email_key || CASE WHEN nhi THEN ' n' ELSE ' h' END "
+        f"|| CASE WHEN {_gives_way()} THEN 'f' ELSE '' END, source_id, part, anchor, live, {_preferred()}, agrees, FALSE "
+        f"FROM (SELECT n.account_id, n.email_key, n.nhi, n.source_id, n.part, n.live, {_agrees()} AS agrees, "
+        f"n.anchor OR COALESCE(n.reason, '') = '{_REASONS['anchor']}' AS anchor FROM {NODES} n JOIN ("
         f"SELECT email_key, nhi FROM {NODES} WHERE email_key <> '' AND NOT alone "
         f"GROUP BY email_key, nhi HAVING MIN(part) <> MAX(part)) e "
-        f"ON e.email_key = n.email_key AND e.nhi = n.nhi WHERE NOT n.alone"
+        f"ON e.email_key = n.email_key AND e.nhi = n.nhi WHERE NOT n.alone) g WHERE agrees OR NOT nhi"
     )
     if not cursor.rowcount:
         return False
@@ -582,7 +597,7 @@ def _join_by_login(cursor: CursorWrapper) -> None:
             f"OVER (PARTITION BY n.login_key, n.source_id) = 1 THEN 'f' ELSE '' END, "
             f"n.source_id, n.part, n.anchor OR n.reason IS NOT NULL OR n.account_id IN ("
             f"SELECT part FROM {NODES} WHERE part <> account_id), "
-            f"n.live, FALSE, FALSE FROM {NODES} n JOIN ("
+            f"n.live, n.live, FALSE, FALSE FROM {NODES} n JOIN ("
             f"SELECT login_key, MAX(CASE WHEN human THEN 1 ELSE 0 END) = 1 AS humans FROM {NODES} WHERE NOT alone "
             f"GROUP BY login_key HAVING MIN(part) <> MAX(part)) l ON l.login_key = n.login_key WHERE NOT n.alone"
         )
@@ -616,11 +631,11 @@ def _join_named(cursor: CursorWrapper, reason: str) -> None:
     ):
         cursor.execute(
             f"INSERT INTO named_parts SELECT name, CASE WHEN anchor_low IS NULL THEN low "
-            f"WHEN live_low = live_high THEN live_low WHEN live_low IS NULL AND anchor_low = anchor_high THEN anchor_low "
+            f"WHEN preferred_low = preferred_high THEN preferred_low WHEN preferred_low IS NULL AND anchor_low = anchor_high THEN anchor_low "
             f"ELSE {_AMBIGUOUS} END, anchor_low IS NOT NULL FROM (SELECT name, MIN(part) AS low, "
             f"MIN(CASE WHEN anchor THEN part END) AS anchor_low, MAX(CASE WHEN anchor THEN part END) AS anchor_high, "
-            f"MIN(CASE WHEN anchor AND live THEN part END) AS live_low, "
-            f"MAX(CASE WHEN anchor AND live THEN part END) AS live_high "
+            f"MIN(CASE WHEN anchor AND preferred THEN part END) AS preferred_low, "
+            f"MAX(CASE WHEN anchor AND preferred THEN part END) AS preferred_high "
             f"FROM named_nodes WHERE holds GROUP BY name) g"
         )
         dialect.analyze(cursor, "named_parts")
@@ -679,7 +694,7 @@ def _suggest_rest(cursor: CursorWrapper, reason: str) -> None:
 
 
 PAIRS = "part_pairs"
-_PAIRS = "(account_id bigint, own bigint, source_id bigint, target bigint, live boolean)"
+_PAIRS = "(account_id bigint, own bigint, source_id bigint, target bigint, preferred boolean)"
 
 
 def _join_parts_by_login(cursor: CursorWrapper) -> None:
@@ -697,7 +712,7 @@ def _join_parts_by_login(cursor: CursorWrapper) -> None:
 
 
 def _join_pairs(cursor: CursorWrapper, reason: str) -> None:
-    """Join whole parts (``own``) with the one part that ``PAIRS`` names for them, of several the one that is not gone. No
+    """Join whole parts (``own``) with the one part that ``PAIRS`` names for them, of several the preferred one. No
     two accounts of one source come together; where they would, and where several fit, a suggestion is left."""
     cursor.execute(f"SELECT 1 FROM {PAIRS} LIMIT 1")
     if not cursor.fetchone():
@@ -707,10 +722,10 @@ def _join_pairs(cursor: CursorWrapper, reason: str) -> None:
         dialect.temporary(cursor, "clashing_parts", "(own bigint PRIMARY KEY)"),
     ):
         cursor.execute(
-            f"INSERT INTO part_claims SELECT own, COALESCE(live_low, low) FROM (SELECT own, MIN(target) AS low, "
-            f"MAX(target) AS high, MIN(CASE WHEN live THEN target END) AS live_low, "
-            f"MAX(CASE WHEN live THEN target END) AS live_high FROM {PAIRS} GROUP BY own) g "
-            f"WHERE live_low = live_high OR (live_low IS NULL AND low = high)"
+            f"INSERT INTO part_claims SELECT own, COALESCE(preferred_low, low) FROM (SELECT own, MIN(target) AS low, "
+            f"MAX(target) AS high, MIN(CASE WHEN preferred THEN target END) AS preferred_low, "
+            f"MAX(CASE WHEN preferred THEN target END) AS preferred_high FROM {PAIRS} GROUP BY own) g "
+            f"WHERE preferred_low = preferred_high OR (preferred_low IS NULL AND low = high)"
         )
         dialect.index_for_loops(cursor, "part_claims", "target")
         cursor.execute(

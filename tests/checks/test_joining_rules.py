@@ -570,6 +570,8 @@ def test_where_an_id_joins_nobody_the_checks_against_hr_are_unknown_and_never_pa
 # --- The e-mail address ---
 
 M = "m@x.org"
+DOE = {"login": "kim.doe", "email": "kim.doe@x.org", "display_name": "Kim Doe"}
+PAT = {"login": "pat", "email": "kim.doe@x.org", "display_name": "Pat Roe", "status": "active"}
 BY_EMAIL: dict[str, tuple[Imports, Users]] = {
     "the address joins accounts of two sources": (
         [("a", [{"login": "ann", "email": M}]), ("b", [{"login": "b1", "email": "M@X.ORG"}])],
@@ -585,6 +587,28 @@ BY_EMAIL: dict[str, tuple[Imports, Users]] = {
         )
         for kind in ("service_account", "shared_mailbox", "conference_room", "equipment")
     },
+    "service accounts do not join each other by their owner's address": (
+        [
+            ("a", [{"login": "svc-backup", "email": M, "user_type": "service_account"}]),
+            ("b", [{"login": "svc-deploy", "email": M, "user_type": "service_account"}]),
+        ],
+        [{"svc-backup"}, {"svc-deploy"}],
+    ),
+    "nor where one of them is named like the address": (
+        [
+            ("a", [{"login": "m", "email": M, "user_type": "shared_mailbox"}]),
+            ("b", [{"login": "svc", "email": M, "user_type": "service_account"}]),
+        ],
+        [{"m"}, {"svc"}],
+    ),
+    "non-human accounts that are both named like the address join by it": (
+        [
+            ("a", [{"login": "m", "email": M, "user_type": "shared_mailbox"}]),
+            ("b", [{"login": "x", "display_name": "M", "email": M, "user_type": "service_account"}]),
+            ("c", [{"login": M, "user_type": "equipment"}]),
+        ],
+        [{"m", M, "x"}],
+    ),
     "accounts of one source do not join by the address": (
         [("a", [{"login": "ann", "email": M}, {"login": "bob", "email": M}])],
         [{"ann"}, {"bob"}],
@@ -615,6 +639,38 @@ BY_EMAIL: dict[str, tuple[Imports, Users]] = {
             ("b", [{"login": "x", "email": "kim.lee@x.org"}]),
         ],
         [{"u1", "x"}, {"u2"}],
+    ),
+    "a gone account keeps its address from one of its source that does not agree with it": (
+        [("hr", [DOE | {"status": "terminated"}, PAT]), ("b", [{"login": "kd", "email": DOE["email"]}])],
+        [{"kd", "kim.doe"}, {"pat"}],
+    ),
+    "a gone account gives way to one that agrees too": (
+        [
+            (
+                "hr",
+                [
+                    DOE | {"status": "terminated"},
+                    DOE | {"login": "w2", "display_name": "Kim Doe", "status": "active"},
+                ],
+            ),
+            ("b", [{"login": "kd", "email": DOE["email"]}]),
+        ],
+        [{"kd", "w2"}, {"kim.doe"}],
+    ),
+    "or where neither agrees": (
+        [
+            ("hr", [PAT | {"login": "w1", "status": "terminated"}, PAT]),
+            ("b", [{"login": "kd", "email": DOE["email"]}]),
+        ],
+        [{"kd", "pat"}, {"w1"}],
+    ),
+    "nor do others join the employee of another source who does not agree": (
+        [
+            ("hr", [DOE | {"status": "terminated", "employee_id": "1"}]),
+            ("a", [PAT | {"employee_id": "2"}]),
+            ("b", [DOE | {"login": "kd"}]),
+        ],
+        [{"kd"}, {"kim.doe"}, {"pat"}],
     ),
     "different employee ids do not join by the address": (
         [
@@ -675,6 +731,53 @@ def test_what_of_several_accounts_with_one_address_is_left_is_suggested() -> Non
         ]
     )
     assert suggested() == {"ann", "bob"}
+
+
+def test_an_account_that_does_not_agree_with_an_address_of_a_gone_one_is_suggested() -> None:
+    given(BY_EMAIL["a gone account keeps its address from one of its source that does not agree with it"][0])
+    assert suggested() == {"pat"}
+
+
+def test_what_non_human_accounts_do_not_join_by_their_owners_address_is_no_suggestion() -> None:
+    given(BY_EMAIL["nor where one of them is named like the address"][0])
+    assert suggested() == set()
+
+
+OWNED: dict[str, Imports] = {
+    "another source": [
+        ("a", [{"login": "kim", "employee_id": "7", "user_type": "internal", "mfa_enabled": "false"}]),
+        ("b", [{"login": "svc", "employee_id": "7", "user_type": "service_account", "mfa_enabled": "true"}]),
+    ],
+    "the same file": [
+        (
+            "a",
+            [
+                {"login": "kim", "employee_id": "7", "user_type": "internal", "mfa_enabled": "false"},
+                {"login": "svc", "employee_id": "7", "user_type": "service_account", "mfa_enabled": "true"},
+            ],
+        )
+    ],
+}
+
+
+@pytest.mark.parametrize("imports", OWNED.values(), ids=OWNED)
+def test_a_service_account_with_its_owners_id_leaves_the_checks_of_the_owner_alone(imports: Imports) -> None:
+    sync_catalogue()
+    given([("hr", [{"login": "w1", "employee_id": "7", "status": "terminated"}])])
+    given(
+        [
+            (slug, [r | {"status": "active", "created_at": "2020-01-01"} for r in rows])
+            for slug, rows in imports
+        ]
+    )
+    kim = Account.objects.get(login="kim")
+    assert (kim.user.nhi, kim.employee_id_shared) == (False, False)
+    run_checks(trigger=Run.Trigger.COMMAND, slugs=["no-mfa", "terminated-active", "nhi-no-mfa"])
+    open_findings = Finding.objects.filter(resolved_at=None)
+    assert {(f.check_ref.slug, f.user_id) for f in open_findings} == {
+        ("no-mfa", kim.user_id),
+        ("terminated-active", kim.user_id),
+    }
 
 
 # --- Joins are undone when later data contradict them ---
