@@ -464,9 +464,11 @@ def _note_changing_keys(cursor: CursorWrapper, source: Source, reading: Reading,
         f"({gone.format('a')}) <> ({gone.format('s')})",
         "COALESCE(s.status, '') = 'deleted'",
     ]
+    pairs = "staged_accounts s JOIN checks_account a ON a.id = s.account_id"
+    if "employee_id" in reading.read:
+        joining.remember_employee_ids(cursor, pairs)
     changing = [
-        f"SELECT a.id FROM staged_accounts s JOIN checks_account a ON a.id = s.account_id "
-        f"WHERE {' OR '.join(changes)}",
+        f"SELECT a.id FROM {pairs} WHERE {' OR '.join(changes)}",
         "SELECT id FROM checks_account WHERE user_id IS NULL",
     ]
     parameters = []

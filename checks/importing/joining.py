@@ -21,7 +21,8 @@ By e-mail and login an account joins a part without an account of its own source
 joined stay together. Where several fit, none is
 joined and a suggestion is left for a member.
 
-A user's id stays with the part of its *keeper*: the user's first account, identity sources before HR.
+A user's id stays with the part of its *keeper*: the user's first account, identity sources before HR. If an account of
+the user changes its employee id and another account has the former one, the keeper is that other account.
 """
 
 # ruff: noqa: S608  what is put into SQL are our own names of tables and columns
@@ -39,6 +40,8 @@ from checks.models import JoinReason
 
 NODES = "join_nodes"
 FORMER_KEYS = "former_join_keys"
+FORMER_IDS = "former_employee_ids"
+KEEPERS = "user_keepers"
 SUGGESTIONS = "found_suggestions"
 MOST_OF_ONE_SOURCE = 3
 # Columns that decide which accounts are joined, and the fields that they are derived from. Only the status
@@ -129,6 +132,8 @@ def joining_tables(cursor: CursorWrapper) -> Iterator[None]:
         dialect.temporary(
             cursor, FORMER_KEYS, "(kind varchar(16), name varchar(320), PRIMARY KEY (kind, name))"
         ),
+        dialect.temporary(cursor, FORMER_IDS, "(account_id bigint PRIMARY KEY, employee_key varchar(128))"),
+        dialect.temporary(cursor, KEEPERS, "(old_user bigint PRIMARY KEY, account_id bigint)"),
         dialect.temporary(
             cursor,
             SUGGESTIONS,
@@ -165,6 +170,22 @@ def remember_keys(cursor: CursorWrapper, accounts: str) -> None:
             f"INSERT INTO {FORMER_KEYS} SELECT DISTINCT '{key}', a.{key} FROM {accounts} "
             f"AND {dialect.given(f'a.{key}')} ON CONFLICT DO NOTHING"
         )
+
+
+def remember_employee_ids(cursor: CursorWrapper, changes: str) -> None:
+    """Keep the usable employee ids that are about to change to another one.
+
+    ``changes``: records (s) and their stored accounts (a). If both have the same immutable id, it is the same account,
+    and its former id is not kept. Neither is that of a non-human account, which is its owner's, unless a human account
+    of its user has the id.
+    """
+    cursor.execute(
+        f"INSERT INTO {FORMER_IDS} SELECT a.id, a.employee_key FROM {changes} WHERE a.employee_key <> '' "
+        f"AND s.employee_key <> '' AND s.employee_key <> a.employee_key AND NOT a.employee_id_shared "
+        f"AND NOT (s.source_key <> '' AND s.source_key = a.source_key) AND (NOT {_is_non_human('a')} OR EXISTS ("
+        f"SELECT 1 FROM checks_account b WHERE b.user_id = a.user_id AND b.employee_key = a.employee_key "
+        f"AND NOT {_is_non_human('b')}))"
+    )
 
 
 def add_accounts(cursor: CursorWrapper, ids: Iterable[int]) -> None:
@@ -773,13 +794,33 @@ def _suggest_earlier_accounts(cursor: CursorWrapper) -> None:
 # --- Users ----------------------------------------------------------------------------------------
 
 
+def _find_keepers(cursor: CursorWrapper) -> None:
+    cursor.execute(
+        f"INSERT INTO {KEEPERS} SELECT old_user, MIN(((CASE WHEN pinned "
+        f"THEN 0 ELSE 4 END) + (CASE WHEN superseded THEN 0 ELSE 2 END) + (CASE WHEN hr THEN 1 ELSE 0 END)) "
+        f"* {_RANK} + account_id) % {_RANK} FROM {NODES} WHERE old_user IS NOT NULL GROUP BY old_user"
+    )
+    # A user whose account changed its employee id stays with the former id, if another account has it: the login may have
+    # passed to a new employee. If nobody has it, the id was corrected.
+    cursor.execute(f"SELECT 1 FROM {FORMER_IDS} LIMIT 1")
+    if not cursor.fetchone():
+        return
+    cursor.execute(
+        f"UPDATE {KEEPERS} SET account_id = h.account_id FROM (SELECT n.old_user, MIN("
+        f"(CASE WHEN h.old_user = n.old_user THEN 0 ELSE 1 END) * {_RANK} + h.account_id) % {_RANK} AS account_id "
+        f"FROM {FORMER_IDS} f JOIN {NODES} n ON n.account_id = f.account_id JOIN {NODES} h ON h.id_key = f.employee_key "
+        f"WHERE n.old_user IS NOT NULL AND n.old_user NOT IN (SELECT old_user FROM {NODES} WHERE pinned) "
+        f"GROUP BY n.old_user) h WHERE h.old_user = {KEEPERS}.old_user"
+    )
+
+
 def _assign_users(cursor: CursorWrapper) -> None:
+    _find_keepers(cursor)
+    dialect.analyze(cursor, KEEPERS)
     with dialect.temporary(cursor, "part_users", "(part bigint PRIMARY KEY, user_id bigint)"):
         cursor.execute(
-            f"INSERT INTO part_users SELECT n.part, MIN(k.old_user) FROM (SELECT old_user, MIN(((CASE WHEN pinned "
-            f"THEN 0 ELSE 4 END) + (CASE WHEN superseded THEN 0 ELSE 2 END) + (CASE WHEN hr THEN 1 ELSE 0 END)) "
-            f"* {_RANK} + account_id) % {_RANK} AS account_id FROM {NODES} WHERE old_user IS NOT NULL "
-            f"GROUP BY old_user) k JOIN {NODES} n ON n.account_id = k.account_id GROUP BY n.part"
+            f"INSERT INTO part_users SELECT n.part, MIN(k.old_user) FROM {KEEPERS} k "
+            f"JOIN {NODES} n ON n.account_id = k.account_id GROUP BY n.part"
         )
         dialect.analyze(cursor, "part_users")
         newest = dialect.newest_id(cursor, "checks_user")

@@ -11,7 +11,7 @@ from django.db.backends.utils import CursorWrapper
 
 from checks import dialect
 from checks.importing import facts
-from checks.importing.joining import NODES, reason_of
+from checks.importing.joining import KEEPERS, NODES, reason_of
 from checks.models import Account, User
 
 
@@ -62,7 +62,8 @@ def _differs(node: str) -> str:
 
 
 def remove_empty(cursor: CursorWrapper, moved: Moved) -> int:
-    """Move the findings of users whose accounts all belong to another user now, and delete these users.
+    """Move the findings of users whose accounts all belong to other users now to the user of their keeper, and delete these
+    users.
 
     Of two open findings of a check the joined user keeps its own. Exclusions are not moved: a member has to
     decide that they apply to the accounts of both. Returns how many exclusions ended so.
@@ -71,9 +72,9 @@ def remove_empty(cursor: CursorWrapper, moved: Moved) -> int:
         return 0
     with dialect.temporary(cursor, EMPTIED, "(user_id bigint PRIMARY KEY, joined bigint)"):
         cursor.execute(
-            f"INSERT INTO {EMPTIED} SELECT old_user, MIN(user_id) FROM {NODES} n WHERE old_user IS NOT NULL "
-            f"AND old_user <> user_id AND NOT EXISTS (SELECT 1 FROM checks_account a WHERE a.user_id = n.old_user) "
-            f"GROUP BY old_user"
+            f"INSERT INTO {EMPTIED} SELECT k.old_user, n.user_id FROM {KEEPERS} k "
+            f"JOIN {NODES} n ON n.account_id = k.account_id WHERE k.old_user <> n.user_id "
+            f"AND NOT EXISTS (SELECT 1 FROM checks_account a WHERE a.user_id = k.old_user)"
         )
         waiting = "(f.resolved_at IS NULL OR f.resolution = 'unknown')"
         taken = (

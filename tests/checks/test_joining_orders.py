@@ -113,3 +113,26 @@ def test_no_user_is_left_without_an_account_or_joins_against_the_rules(
             ids = {a.employee_key for a in accounts if has_own_id(a)}
             live = {a.employee_key for a in accounts if a.employee_key in ids and a.status != "deleted"}
             assert len(live) <= 1, accounts
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(histories())
+def test_an_account_leaves_its_user_to_the_account_that_has_its_former_employee_id(
+    files: dict[str, list[list[Row]]],
+) -> None:
+    with undone():
+        for slug, each in files.items():
+            for rows in each:
+                before = {account.pk: account for account in Account.objects.all() if has_own_id(account)}
+                load(rows, slug, "hr" if slug == "hr" else "identity", full=True, force=True)
+                after = [account for account in Account.objects.filter(source_key="") if account.employee_key]
+                for account in after:
+                    former = before.get(account.pk)
+                    if former is None or former.employee_key == account.employee_key:
+                        continue
+                    holders = {
+                        other.user_id
+                        for other in after
+                        if other.employee_key == former.employee_key and has_own_id(other)
+                    }
+                    assert account.user_id != former.user_id or holders <= {account.user_id}

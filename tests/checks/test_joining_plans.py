@@ -7,7 +7,7 @@ from time import monotonic
 import pytest
 from django.db import connection, transaction
 
-from checks.importing.joining import NODES, join_accounts, joining_tables
+from checks.importing.joining import FORMER_IDS, NODES, join_accounts, joining_tables
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -54,6 +54,24 @@ LINKS = {
     },
     "one employee id": {"employee_key": "'e1'"},
     "one e-mail": {"email_key": "'team@example.com'"},
+    "one employee id of an owner": {"employee_key": "'e1'", "nhi": "n % 2 = 1"},
+    "one employee id of accounts typed differently": {
+        "employee_key": "'e1'",
+        "login_key": SHARED,
+        "nhi": "n % 2 = 1",
+    },
+    "one e-mail of an owner": {
+        "email_key": "'svc@example.com'",
+        "name_key": "'svc'",
+        "nhi": "TRUE",
+        "live": "n % 3 = 1",
+    },
+    "e-mail of gone accounts": {
+        "email_key": "CAST(n / 6 AS text) || '@example.com'",
+        "name_key": "CASE WHEN n % 6 < 2 THEN CAST(n / 6 AS text) ELSE '' END",
+        "live": "n % 6 > 1",
+    },
+    "employee ids that changed": {"old_user": "n / 2 + 1", "employee_key": SHARED},
     "names that contradict": {"employee_key": "CAST(n / 4 AS text)", "name_key": OWN},
 }
 
@@ -84,6 +102,10 @@ def test_thirty_thousand_accounts_join_within_seconds(link: str) -> None:
             f"WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {ACCOUNTS}) "
             f"SELECT {', '.join(columns.values())} FROM number"
         )
+        if link == "employee ids that changed":
+            cursor.execute(
+                f"INSERT INTO {FORMER_IDS} SELECT account_id, CAST(account_id / 2 + 1 AS text) FROM {NODES}"
+            )
         with stopped_after(SECONDS):
             join_accounts(cursor)
         cursor.execute(f"SELECT COUNT(*) FROM {NODES} WHERE user_id IS NULL")

@@ -879,6 +879,97 @@ def test_who_has_a_recycled_employee_id_inherits_nothing() -> None:
     assert second not in (None, first)
 
 
+# --- An employee id that changes where no immutable id proves that it is the same account ---
+
+KIM = {"login": "kim", "email": "kim@x.org", "employee_id": "101", "display_name": "Kim A"}
+RENAMED = KIM | {"login": "kim.a", "email": "kim.a@x.org"}
+NEWCOMER = KIM | {"employee_id": "102", "display_name": "Kim B"}
+OF_HR = ("hr", [{"login": "w1", "employee_id": "101"}])
+# The imports after the first one of KIM, and the logins of the accounts that belong to the first user then.
+ID_CHANGES: dict[str, tuple[Imports, set[str]]] = {
+    "renamed, then a newcomer with the login": ([("a", [RENAMED]), ("a", [RENAMED, NEWCOMER])], {"kim.a"}),
+    "renamed and a newcomer in one file": ([("a", [RENAMED, NEWCOMER])], {"kim.a"}),
+    "with a record of HR": ([OF_HR, ("a", [RENAMED, NEWCOMER])], {"kim.a", "w1"}),
+    "HR has the id alone": ([OF_HR, ("a", [NEWCOMER])], {"w1"}),
+    "another source has the id": (
+        [("b", [{"login": "b1", "employee_id": "101"}]), ("a", [NEWCOMER])],
+        {"b1"},
+    ),
+    "an account without an id that has the newcomer's address": (
+        [("b", [{"login": "b1", "email": "kim@x.org"}]), ("a", [RENAMED, NEWCOMER])],
+        {"kim.a"},
+    ),
+    "the renamed account left since": (
+        [("a", [RENAMED]), ("a", [{"login": "other"}]), ("a", [NEWCOMER])],
+        {"kim.a"},
+    ),
+    "the newcomer joins a user of another source": (
+        [("b", [{"login": "b2", "employee_id": "102"}]), ("a", [RENAMED, NEWCOMER])],
+        {"kim.a"},
+    ),
+    "the renamed account had no id before": (
+        [("a", [KIM, RENAMED | {"employee_id": ""}]), ("a", [RENAMED, NEWCOMER])],
+        {"kim.a"},
+    ),
+    "a correction: nobody else has the former id": ([("a", [KIM | {"employee_id": "102"}])], {"kim"}),
+    "a correction to the id of HR": (
+        [("hr", [{"login": "w2", "employee_id": "102"}]), ("a", [KIM | {"employee_id": "102"}])],
+        {"kim", "w2"},
+    ),
+}
+
+
+def full(imports: Imports) -> None:
+    for source, rows in imports:
+        kind = "hr" if source == "hr" else "identity"
+        load([r | {"status": "active"} for r in rows], source, kind, full=True, force=True)
+
+
+@pytest.mark.parametrize(("later", "expected"), ID_CHANGES.values(), ids=ID_CHANGES)
+def test_a_user_stays_with_the_former_employee_id_if_another_account_has_it(
+    later: Imports, expected: set[str]
+) -> None:
+    sync_catalogue()
+    full([("a", [KIM | {"mfa_enabled": "false", "created_at": "2020-01-01"}])])
+    first = User.objects.get()
+    run_checks(trigger=Run.Trigger.COMMAND, slugs=["no-mfa"])
+    exclude_user(Check.objects.get(slug="password-age"), first, reason="leave", until=None, by=None)
+    full(later)
+    assert set(first.accounts.values_list("login", flat=True)) == expected
+    assert first.exclusions.count() == 1
+    assert Finding.objects.get().user == first
+
+
+@pytest.mark.parametrize("joined", [True, False], ids=["joined", "set apart"])
+def test_but_not_where_a_member_decided_about_the_account(joined: bool) -> None:
+    full([("a", [KIM]), ("b", [{"login": "b1"}])])
+    kim = Account.objects.get(login="kim")
+    if joined:
+        link_account(kim, Account.objects.get(login="b1").user)
+    else:
+        unlink_account(kim)
+    user = Account.objects.get(login="kim").user
+    full([("a", [RENAMED, NEWCOMER])])
+    assert Account.objects.get(login="kim").user == user
+
+
+def test_nor_where_the_immutable_id_proves_that_it_is_the_same_account() -> None:
+    full([("a", [KIM | {"source_key": "k1"}]), OF_HR])
+    user = Account.objects.get(login="kim").user
+    full([("a", [NEWCOMER | {"source_key": "k1"}])])
+    assert Account.objects.get(login="kim").user == user
+    assert users() == [{"kim"}, {"w1"}]
+
+
+def test_a_service_account_keeps_its_user_when_its_owner_changes() -> None:
+    owned = {"login": "svc", "user_type": "service_account", "employee_id": "101"}
+    full([("a", [KIM, NEWCOMER | {"login": "lee"}, owned])])
+    user = Account.objects.get(login="svc").user
+    full([("a", [RENAMED, NEWCOMER | {"login": "lee"}, owned | {"employee_id": "102"}])])
+    assert Account.objects.get(login="svc").user == user
+    assert users() == [{"kim", "kim.a"}, {"lee"}, {"svc"}]
+
+
 # --- Decisions and deleted sources have their neighbours joined again ---
 
 TWO_FIT: Imports = [
