@@ -795,6 +795,7 @@ def _suggest_earlier_accounts(cursor: CursorWrapper) -> None:
 
 
 def _find_keepers(cursor: CursorWrapper) -> None:
+    """Fill ``KEEPERS``: the account whose part keeps the user, for each user that the nodes had before."""
     cursor.execute(
         f"INSERT INTO {KEEPERS} SELECT old_user, MIN(((CASE WHEN pinned "
         f"THEN 0 ELSE 4 END) + (CASE WHEN superseded THEN 0 ELSE 2 END) + (CASE WHEN hr THEN 1 ELSE 0 END)) "
