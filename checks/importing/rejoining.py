@@ -17,8 +17,9 @@ def rejoin(
     parameters: Sequence[dialect.SqlValue],
     moment: datetime,
     touched: Iterable[int] = (),
-) -> None:
-    """Give these accounts, and all that share a key or a user with them, the users that follow from the data now.
+) -> int:
+    """Give these accounts, and all that share a key or a user with them, the users that follow from the data now; the number
+    of accounts whose user changes.
 
     ``accounts``: a select of ids of accounts. ``touched``: users whose facts are derived besides those of the accounts.
     Run inside a transaction that holds :func:`checks.dialect.lock_accounts`, after the change.
@@ -44,5 +45,7 @@ def rejoin(
             suggestions.store(cursor, None)
             facts.refresh(facts.TOUCHED)
             users.remove_empty(cursor, moved)
-            return
+            cursor.execute(f"SELECT COUNT(*) FROM {joining.NODES} WHERE old_user <> user_id")
+            return int(cursor.fetchone()[0])
         facts.refresh(facts.TOUCHED)
+        return 0

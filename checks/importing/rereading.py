@@ -1,8 +1,8 @@
 """Read the stored values of accounts again by the present rules.
 
 Values that an earlier version misread are stored as they were read: a factor called ``none``, a sign-in of 1970, a
-manager called ``n/a``. This applies the present rules to what is stored, and says what changed. What a source wrote and
-an earlier version did not store (an unknown status, for example) comes back with the next import only.
+manager called ``n/a``. This applies the present rules to what is stored, joins the accounts by them, and says what changed. What a source
+wrote and an earlier version did not store (an unknown status, for example) comes back with the next import only.
 """
 
 from collections import Counter
@@ -11,33 +11,42 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from django.db import connection, transaction
+from django.utils import timezone
 
 from checks import dialect
-from checks.importing import facts
 from checks.importing.coverage import derive_again, stored_fields
 from checks.importing.mappings import rules_of
 from checks.importing.records import RecordParser, derive
+from checks.importing.rejoining import rejoin
 from checks.models import Account, Source
 
 BATCH = 1_000
 # Values stored by a rule that needs the source's words are not changed.
 _KEPT = frozenset(("login", "source_key", "source_anchor", "locale", "status", "user_type"))
+# Derived columns that decide what a check finds or who is one user.
+_COMPARED = (
+    *("mfa", "assurance", "phishing_resistant", "is_admin"),
+    *("key_anchor", "email_key", "employee_key", "name_key", "manager_key", "owner_key"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Reread:
-    """The changes made by reading the stored values of one source again. ``fields``: field → accounts."""
+    """The changes made by reading the stored values of one source again. ``fields``: field → accounts; ``moved``: accounts
+    of any source that belong to another user by the present rules."""
 
     source: str
     accounts: int
     changed: int
+    moved: int
     fields: dict[str, int] = field(default_factory=dict)
 
 
 def reread_accounts(
     source: Source, *, dry_run: bool = False, progress: Callable[[int], None] = lambda _: None
 ) -> Reread:
-    """Read the stored accounts of a source again; ``dry_run``: count only. One transaction a source.
+    """Read the stored accounts of a source again, and join them; ``dry_run``: nothing stays changed. One transaction a
+    source.
 
     The accounts that change are known to no later import: it reads their records whole.
     """
@@ -46,9 +55,8 @@ def reread_accounts(
     changed: list[int] = []
     users: set[int] = set()
     read = 0
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            dialect.lock_accounts(cursor)
+    with transaction.atomic(), connection.cursor() as cursor:
+        dialect.lock_accounts(cursor)
         for account in _accounts(source):
             read += 1
             if account.user_id:
@@ -57,15 +65,17 @@ def reread_accounts(
             if names := [*differing, *_differing_derived(account, differing)]:
                 counted.update(names)
                 changed.append(account.pk)
-                if differing and not dry_run:
+                if differing:
                     Account.objects.filter(pk=account.pk).update(**differing, fingerprint=b"")
             if read % BATCH == 0:
                 progress(read)
-        if not dry_run:
-            derive_again(changed)
-            # For all users: facts of unchanged accounts may have been derived by older rules.
-            facts.refresh_users(users)
-    return Reread(source.slug, read, len(changed), dict(counted.most_common()))
+        derive_again(changed)
+        # Of all accounts: unchanged ones may have been joined, and their users' facts derived, by older rules.
+        select = "SELECT id FROM checks_account WHERE source_id = %s"
+        moved = rejoin(cursor, select, [source.pk], timezone.now(), touched=users)
+        if dry_run:
+            transaction.set_rollback(True)
+    return Reread(source.slug, read, len(changed), moved, dict(counted.most_common()))
 
 
 def _differing_derived(account: Account, differing: dict[str, object]) -> list[str]:
@@ -74,11 +84,7 @@ def _differing_derived(account: Account, differing: dict[str, object]) -> list[s
         name: value for name, value in differing.items() if not isinstance(value, datetime)
     }
     derive(found)
-    return [
-        name
-        for name in ("mfa", "assurance", "phishing_resistant", "is_admin", "key_anchor")
-        if found[name] != getattr(account, name)
-    ]
+    return [name for name in _COMPARED if found[name] != getattr(account, name)]
 
 
 def _accounts(source: Source) -> Iterator[Account]:

@@ -69,6 +69,31 @@ def test_what_was_misread_is_read_again_and_counted(before: dict[str, Any], afte
     assert run() == "okta: 0 of 1 accounts changed\n"
 
 
+@pytest.mark.parametrize(
+    "misread",
+    [
+        # A placeholder that an earlier version took for an id.
+        {"employee_id": "EMP-TBD", "employee_key": "emp-tbd"},
+        # A service account with its owner's id.
+        {"employee_id": "1001", "employee_key": "1001", "user_type": "service_account"},
+    ],
+)
+def test_accounts_that_were_joined_by_mistake_are_parted_and_counted(misread: dict[str, Any]) -> None:
+    person = {"login": "kim", "user_type": "internal", "employee_id": misread["employee_id"]}
+    load([{**person, "status": "active"}])
+    load([{"login": "svc", "status": "active"}], into="ad")
+    kim = Account.objects.get(login="kim")
+    Account.objects.filter(login="svc").update(user_id=kim.user_id, join_reason="employee_id", **misread)
+    Account.objects.filter(login="kim").update(employee_key=misread["employee_key"])
+    said = run("--dry-run")
+    assert "; accounts that would get another user: 1\n" in said
+    assert len(set(Account.objects.values_list("user_id", flat=True))) == 1
+    assert "; accounts that got another user: 1\n" in run()
+    assert len(set(Account.objects.values_list("user_id", flat=True))) == 2
+    assert Account.objects.get(login="kim").user_id == kim.user_id
+    assert "another user" not in run()
+
+
 def test_the_facts_of_the_user_follow() -> None:
     stored(mfa_factors=[{"kind": "none"}], mfa=True)
     run()

@@ -12,7 +12,8 @@ from cii_project.management.audited import AuditedCommand
 class Command(AuditedCommand):
     help = (
         "Read the stored values of accounts again by the present rules, and say what changes: placeholders that were "
-        "stored as factors, sentinel times, spellings that are known by now. Run it after an upgrade, then run_checks."
+        "stored as factors, sentinel times, spellings that are known by now, accounts that are one user or are not. "
+        "Run it after an upgrade, then run_checks."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -37,6 +38,9 @@ class Command(AuditedCommand):
 def _sentence(done: Reread, *, dry_run: bool) -> str:
     counts = ", ".join(f"{field} {count:,}" for field, count in done.fields.items())
     verb = "would change" if dry_run else "changed"
-    return f"{done.source}: {done.changed:,} of {done.accounts:,} accounts {verb}" + (
-        f" ({counts})" if counts else ""
-    )
+    text = f"{done.source}: {done.changed:,} of {done.accounts:,} accounts {verb}"
+    if counts:
+        text += f" ({counts})"
+    if done.moved:
+        text += f"; accounts that {'would get' if dry_run else 'got'} another user: {done.moved:,}"
+    return text
