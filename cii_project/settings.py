@@ -64,7 +64,7 @@ def number(name: str, default: N) -> N:
     except ValueError:
         value = 0
     if not 0 < value < inf:
-        raise ImproperlyConfigured(f"{name} is {text!r}; write a number over 0, such as {default}")
+        raise ImproperlyConfigured(f"{name} is {text!r}; write a number over 0, such as {default:.10g}")
     return value
 
 

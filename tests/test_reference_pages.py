@@ -50,7 +50,7 @@ def read_defaults() -> dict[str, str]:
             case ast.Call(
                 func=ast.Name(id="number"), args=[ast.Constant(value=name), ast.Constant(value=value), *_]
             ):
-                found[str(name)] = str(value)
+                found[str(name)] = f"{value:g}"
     return found
 
 
