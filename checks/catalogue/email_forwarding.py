@@ -10,6 +10,7 @@ from checks.catalogue.audience_texts import AudienceTexts, ListText, ManagerText
 from checks.catalogue.definition import CatalogueCheck, Details, Settings, has_identity_account, is_identity
 from checks.catalogue.setting_fields import DomainListField
 from checks.dialect import IsInDomains
+from checks.domains import spellings
 from checks.models import Account, Forward, SourceKind, Status, User
 
 
@@ -72,7 +73,7 @@ class EmailForwarding(CatalogueCheck):
             .exclude(Exists(own))
         )
         if s.internal_domains:
-            outside = outside.exclude(IsInDomains("domain", s.internal_domains))
+            outside = outside.exclude(IsInDomains("domain", spellings(s.internal_domains)))
         return Q(forwards=True) & Q(Exists(outside))
 
     def unknown(self, s: Settings, now: datetime) -> Q:

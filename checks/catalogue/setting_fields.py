@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from django import forms
 from django.core.exceptions import ValidationError
 
+from checks.domains import ascii_domain
+
 LONGEST_DAYS = 3650
 _SEPARATORS = re.compile(r"[\s,;|]+")
 _LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
@@ -23,7 +25,7 @@ def host_name(text: str) -> str:
     """The text as a lower-case host name in ASCII (IDNA). Raises ``ValidationError``."""
     name = text.strip().lower().lstrip("@").rstrip(".")
     try:
-        name = name.encode("idna").decode("ascii")
+        name = ascii_domain(name)
     except UnicodeError:
         name = ""
     if not _HOST_NAME.fullmatch(name):

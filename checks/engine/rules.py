@@ -10,6 +10,7 @@ from django.db.models.expressions import Combinable
 from checks import dialect
 from checks.catalogue import catalogue_check
 from checks.catalogue.definition import Settings
+from checks.domains import spellings
 from checks.engine.outcomes import Outcome
 from checks.folding import folded
 from checks.freshness import groups_read, stale_users
@@ -84,9 +85,9 @@ def checks_reading(groups: Iterable[FieldGroup], now: datetime) -> list[Check]:
 def _in_scope(check: Check, scope: Scope, now: datetime, excluding: bool | None) -> Q:
     condition = Q()
     if scope.included_domains:
-        condition &= Q(domain__in=dialect.among(scope.included_domains))
+        condition &= Q(domain__in=dialect.among(spellings(scope.included_domains)))
     if scope.ignored_domains:
-        condition &= ~Q(domain__in=dialect.among(scope.ignored_domains))
+        condition &= ~Q(domain__in=dialect.among(spellings(scope.ignored_domains)))
     if scope.ignored_logins:
         condition &= ~_is_named(scope.ignored_logins)
     excluded = Exclusion.objects.active_at(now).filter(check_ref=check)

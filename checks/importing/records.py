@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from checks.domains import written_domain
 from checks.folding import folded
 from checks.importing import list_values, placeholders, spellings, times, values
 from checks.importing.anchors import anchor_of
@@ -546,4 +547,4 @@ def _device_key(kind: str, device: str) -> str:
 
 
 def _forwards(forwarding: list[str] | None) -> list[tuple[str, str]]:
-    return [(a, folded(a.rpartition("@")[2])) for a in forwarding] if forwarding else []
+    return [(a, written_domain(a.rpartition("@")[2])) for a in forwarding] if forwarding else []

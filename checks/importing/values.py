@@ -212,7 +212,8 @@ def employee_id(value: Value) -> str:
 
 
 def email(value: Value) -> str:
-    text = _email_text(value)
+    # A domain's last dot is the root's, or ends a sentence.
+    text = _email_text(value).rstrip(".")
     if text[:1] in _ENCLOSED:
         text = text.strip("{}[]'\" ")
     if not text or _is_plain_address(text):

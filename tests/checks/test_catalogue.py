@@ -176,6 +176,9 @@ def test_settings_are_read_as_attributes():
         ("Example.COM", "example.com"),
         ("@example.com", "example.com"),
         ("bücher.example", "xn--bcher-kva.example"),
+        ("BÜCHER.example.", "xn--bcher-kva.example"),
+        # IDNA of 2003 made another's strasse.example of it.
+        ("straße.example", "xn--strae-oqa.example"),
     ],
 )
 def test_a_domain_is_kept_as_a_lower_case_host_name(text, name):
@@ -183,7 +186,7 @@ def test_a_domain_is_kept_as_a_lower_case_host_name(text, name):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a b.com", "-a.com", "exa_mple.com", "a..b", "a@b.com", "x" * 64 + ".com"]
+    "text", ["", "a b.com", "-a.com", "exa_mple.com", "a..b", "a@b.com", "x" * 64 + ".com", "☃.example"]
 )
 def test_what_is_no_domain_is_refused(text):
     with pytest.raises(ValidationError):

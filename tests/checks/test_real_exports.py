@@ -826,6 +826,7 @@ def test_a_whole_number_with_a_fraction_is_the_number(field: str) -> None:
         ),
         *(
             "Kim@x.example\u200b",
+            "Kim@x.example.",
             "Kim@\u200bx.example",
             " Kim@x.example\xa0",
             "SMTP:Kim@x.example;smtp:other@x.example",
