@@ -262,7 +262,7 @@ def fetch_token(target: Target) -> tuple[str, int, str]:
     except AnswerError as problem:
         wait = parse_retry_after(answer.headers.get("Retry-After"), now)
         # Masked before it is cut: a part of a secret would not be found.
-        what = answer.incomplete or str(problem)
+        what = _without_token(answer, problem)
         reason = mask(f"Token endpoint: {what}", secrets, is_cut=answer.cut)
         hint = _basic_hint(target, answer.status, str(problem))
         reason = reason[: MAX_REASON - len(hint)] + hint
@@ -273,6 +273,13 @@ def fetch_token(target: Target) -> tuple[str, int, str]:
     if found.is_assumed:
         validity = f"without a usable expires_in; it is renewed after {found.lifetime} s"
     return found.token, found.lifetime, f"{NEW_TOKEN} in {milliseconds} ms, {validity}."
+
+
+def _without_token(answer: http.HttpAnswer, problem: AnswerError) -> str:
+    """Why an answer brings no token. One that broke off says so: after a success instead, after a refusal as well."""
+    if 200 <= answer.status < 300:
+        return answer.incomplete or str(problem)
+    return f"{problem} {answer.incomplete}".strip()
 
 
 def _basic_hint(target: Target, status: int, problem: str) -> str:

@@ -68,6 +68,8 @@ ANSWER_SECONDS = 5.0
 MAX_ANSWER = 64 * 1024
 # Limit of one answer as received: interim answers, head, chunk sizes, trailers and body.
 MAX_RECEIVED = 1024 * 1024
+# The most bytes of a body that are received in one call.
+PIECE = 64 * 1024
 # Shorter than the keep-alive that common servers grant (5 s), so that a kept connection is rarely found closed.
 IDLE_SECONDS = 4.0
 
@@ -86,7 +88,7 @@ _OUR_MACHINE = frozenset(
 
 
 class TransportError(IntegrationError):
-    """No whole answer was received. The message is a sentence without secrets; ``result`` is that of the attempt."""
+    """No answer was received that can be used. The message is a sentence without secrets; ``result`` is that of the attempt."""
 
     result: ClassVar[Result] = Result.RETRYABLE
     status: int | None = None
@@ -101,7 +103,7 @@ class RequestRefused(TransportError):
 class ReceiverUnreachable(TransportError):
     """A fault of the receiver or the network that may pass: name, connection, TLS, timeout, half an answer.
 
-    ``status`` is set if the answer's head was received but not its whole body.
+    ``status`` is set if a caller that needs the whole answer received only its status.
     """
 
     def __init__(self, message: str, status: int | None = None) -> None:
@@ -127,8 +129,8 @@ class AnswerLimits:
 class HttpAnswer:
     """An answer. ``body`` is as received, up to the limit; ``cut``: there was more. ``seconds``: from call to last byte.
 
-    ``incomplete`` says what was missing of an answer whose status is 2xx; it is empty for a whole answer. Such a request
-    must not be sent again because of it: the receiver has taken it.
+    ``incomplete`` says what was missing after the status line; it is empty for a whole answer. The status counts
+    nevertheless, and ``headers`` and ``body`` are what was received of them.
     """
 
     status: int
@@ -319,14 +321,30 @@ class _Response(http.client.HTTPResponse):
         self.code = self.answered = self.status
         self.reason, self.version = reason, 10 if version == "1.0" else 11
         self.is_malformed |= not version.startswith("1.")
-        head = http_head.read_head(self.fp.readline)
-        self.headers, self.is_malformed = head.headers, self.is_malformed or head.is_malformed
-        self.msg = self.headers
+        self._read_fields()
         framing = http_head.framing(self.status, self.headers)
         self.chunked, self.length = framing.chunked, framing.length
         self.chunk_left = None
         closes = bool(self._check_close())  # type: ignore[attr-defined]
         self.will_close = closes or (not framing.chunked and framing.length is None)
+
+    def _read_fields(self) -> None:
+        """Set the headers. If the head breaks off, those before that point count, such as Retry-After."""
+        fields: http_head.Fields = []
+        try:
+            self.is_malformed |= http_head.read_head(self.fp.readline, fields).is_malformed
+        finally:
+            self.headers = self.msg = http_head.message_of(fields)
+
+    def read_piece(self, most: int) -> bytes:
+        """The next bytes of the body as soon as any were received, at most ``most``; b"" after the last.
+
+        ``read`` of http.client waits for all of them and drops what it has when the deadline is over.
+        """
+        piece = self.read1(most)
+        if self.length == 0 and not self.isclosed():
+            self._close_conn()  # type: ignore[attr-defined]  # read1 leaves it to the next call
+        return piece
 
     def _read_next_chunk_size(self) -> int:
         return http_head.chunk_size(self.fp.readline(http_head.MAX_LINE))
@@ -858,12 +876,12 @@ def _read(connection: _Connection, start: float, seconds: float) -> HttpAnswer:
         _read_whole(connection, body, seconds)
         incomplete = ""
     except ReceiverUnreachable as error:
-        if error.status is None or not 200 <= error.status < 300:
+        if error.status is None:
             raise
         incomplete = str(error)
     response, most = connection.answer, connection.limits.body
     assert response is not None  # noqa: S101  for the type checker
-    # A head that was not received to its end has no headers.
+    # None if the status line was not received to its end.
     headers = response.headers.items() if response.headers else ()
     return HttpAnswer(
         status=response.status,
@@ -881,7 +899,7 @@ def _read_whole(connection: _Connection, body: bytearray, seconds: float) -> Non
         try:
             response = connection.getresponse()
             most = connection.limits.body
-            while len(body) <= most and (piece := response.read(most + 1 - len(body))):
+            while len(body) <= most and (piece := response.read_piece(min(most + 1 - len(body), PIECE))):
                 body += piece
             if response.length and len(body) <= most:
                 raise http.client.IncompleteRead(b"", response.length)

@@ -21,6 +21,8 @@ _STATUS = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# Name and value of each header field.
+Fields = list[tuple[bytes, bytes]]
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
 
 
@@ -63,21 +65,23 @@ def skip_head(read_line: Callable[[int], bytes]) -> None:
         is_start = line.endswith(b"\n")
 
 
-def read_head(read_line: Callable[[int], bytes]) -> Head:
+def read_head(read_line: Callable[[int], bytes], fields: Fields | None = None) -> Head:
     """The header lines up to the empty one. ``read_line(n)`` returns the next line, at most ``n`` bytes of it.
+
+    ``fields`` gets each field as soon as it is read, for a head that breaks off.
 
     Repaired, as RFC 9112 allows: white space before a colon, folded lines, lines that end with LF alone, CR and NUL in
     values. Skipped: lines that start with white space before the first field, lines without a colon or without a valid
     name. Raises :class:`HeadError` for more than 1,000 lines or a line of more than 64 KiB.
     """
-    fields: list[tuple[bytes, bytes]] = []
+    fields = [] if fields is None else fields
     is_malformed, may_continue = False, False
     for _ in range(MAX_LINES + 1):
         line = read_line(MAX_LINE + 1)
         if len(line) > MAX_LINE:
             raise HeadError(f"sent a header line of more than {MAX_LINE:,} bytes")
         if line in (b"\r\n", b"\n", b""):
-            return Head(_message(fields), is_malformed or line != b"\r\n")
+            return Head(message_of(fields), is_malformed or line != b"\r\n")
         if line.endswith(b"\r\n"):
             text = line[:-2]
         else:
@@ -101,7 +105,8 @@ def read_head(read_line: Callable[[int], bytes]) -> Head:
     raise HeadError(f"sent more than {MAX_LINES:,} header lines")
 
 
-def _message(fields: list[tuple[bytes, bytes]]) -> HTTPMessage:
+def message_of(fields: Fields) -> HTTPMessage:
+    """The fields as http.client keeps them."""
     message = HTTPMessage()
     for name, value in fields:
         message[name.decode("ascii")] = value.strip(b" \t").decode("latin-1")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -236,6 +237,19 @@ def test_a_busy_endpoint_s_retry_after_is_passed_on(receiver):
     receiver.script("/token", Behaviour(status=429, headers=[("Retry-After", "17")]))
     outcome = sending.probe(saved(receiver), {"id": "1", "detail": {}})
     assert (outcome.result, outcome.retry_after) == (Result.RETRYABLE, 17)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("length", [b"5, 4", b"500"])
+@pytest.mark.parametrize("status", [302, 400, 401, 429, 503])
+def test_a_broken_refusal_of_the_endpoint_counts_by_its_status(receiver, status, length):
+    head = b"HTTP/1.1 %d X\r\nRetry-After: 600\r\nContent-Length: " % status
+    receiver.script("/token", Behaviour(raw=head + length + b"\r\n\r\n{"))
+    outcome = sending.probe(saved(receiver), {"id": "1", "detail": {}})
+    assert (outcome.result, outcome.status, outcome.retry_after) == (Result.RETRYABLE, status, 600)
+    assert f"Token endpoint: it answered {status}" in outcome.reason
+    assert "but " in outcome.reason, "what was missing"
+    assert not receiver.of("/hook")
 
 
 @pytest.mark.django_db
@@ -516,9 +530,10 @@ def test_a_lifetime_that_cannot_be_read_is_said(receiver):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("status", [401, 403, 407])
-def test_a_refused_token_is_renewed_and_the_event_tried_again_at_once(receiver, status):
+@pytest.mark.parametrize("refusal", [Behaviour(), Behaviour(body=b"expired", length=40, hang_up=True)])
+def test_a_refused_token_is_renewed_and_the_event_tried_again_at_once(receiver, status, refusal):
     receiver.script("/token", numbered())
-    receiver.script("/hook", [Behaviour(), Behaviour(status=status), Behaviour(body=b"fine")])
+    receiver.script("/hook", [Behaviour(), replace(refusal, status=status), Behaviour(body=b"fine")])
     integration = saved(receiver)
     sending.probe(integration, {"id": "1", "detail": {}})
     outcome = sending.probe(integration, {"id": "2", "detail": {}})

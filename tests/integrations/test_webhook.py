@@ -100,6 +100,28 @@ def test_what_was_answered_2xx_is_delivered_however_odd_the_answer(receiver, raw
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("status", "result"),
+    [
+        (302, Result.PERMANENT),
+        (400, Result.PERMANENT),
+        (404, Result.PERMANENT),
+        (410, Result.GONE),
+        (429, Result.RETRYABLE),
+        (500, Result.RETRYABLE),
+    ],
+)
+@pytest.mark.parametrize("length", [b"5, 4", b"500"])
+def test_a_refusal_counts_by_its_status_however_odd_the_answer(receiver, status, result, length):
+    head = b"HTTP/1.1 %d X\r\nRetry-After: 600\r\n" % status
+    receiver.script("/hook", Behaviour(raw=head + b"Content-Length: " + length + b"\r\n\r\nbad!"))
+    outcome, _, _ = deliver(receiver)
+    assert (outcome.result, outcome.status, outcome.retry_after) == (result, status, 600)
+    assert outcome.reason.startswith(f"The receiver answered {status}")
+    assert ("It is not sent again." in outcome.reason) == (result is not Result.RETRYABLE)
+
+
+@pytest.mark.django_db
 def test_a_url_that_its_parameters_make_too_long_is_refused_when_saved():
     url = "https://hook.example.com/" + "a" * 2015
     assert not errors_of(url=url)

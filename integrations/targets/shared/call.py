@@ -85,7 +85,8 @@ class Call:
         """The outcome of an answer: by the contract's table of status codes, unless ``result`` or ``reason`` are passed."""
         by_status, sentence = results.result_of_status(answer.status)
         if answer.incomplete:
-            sentence = f"{sentence} {answer.incomplete} It is not sent again."
+            end = "" if by_status is Result.RETRYABLE else " It is not sent again."
+            sentence = f"{sentence} {answer.incomplete}{end}"
         secrets = self.secrets()
         return AttemptOutcome(
             result or by_status,

@@ -341,6 +341,40 @@ def test_an_answer_becomes_the_right_outcome(kind, sample, receiver, behaviour, 
 @over_http
 @pytest.mark.django_db
 @pytest.mark.parametrize(
+    "rest",
+    [
+        b"Content-Length: 5\r\nContent-Length: 4\r\n\r\nbad!",
+        b"X-A: " + b"x" * 70_000 + b"\r\n\r\n",
+    ],
+    ids=["contradictory", "long header"],
+)
+@pytest.mark.parametrize(
+    ("status", "result"),
+    [
+        (302, Result.PERMANENT),
+        (400, Result.PERMANENT),
+        (401, Result.PERMANENT),
+        (404, Result.PERMANENT),
+        (410, Result.GONE),
+        (429, Result.RETRYABLE),
+        (503, Result.RETRYABLE),
+    ],
+)
+def test_a_refusal_counts_by_its_status_however_it_goes_on(kind, sample, receiver, status, result, rest):
+    integration = services.save_integration(
+        name="Sample", kind=kind.slug, document=document(sample, receiver)
+    ).integration
+    to = services.target_of(integration)
+    answering(receiver, Behaviour(raw=b"HTTP/1.1 %d X\r\nRetry-After: 600\r\n%s" % (status, rest)))
+    rendered = kind.render(events.failed(), to)
+    outcome = kind.send(AttemptRequest("id", rendered.body, rendered.content_type, 1_700_000_000), to)
+    assert (outcome.result, outcome.status, outcome.retry_after) == (result, status, 600)
+    assert outcome.reason
+
+
+@over_http
+@pytest.mark.django_db
+@pytest.mark.parametrize(
     "body",
     [
         b"",
