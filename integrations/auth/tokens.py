@@ -277,7 +277,7 @@ def fetch_token(target: Target) -> tuple[str, int, str]:
 
 def _without_token(answer: http.HttpAnswer, problem: AnswerError) -> str:
     """Why an answer brings no token. One that broke off says so: after a success instead, after a refusal as well."""
-    if 200 <= answer.status < 300:
+    if answer.is_success:
         return answer.incomplete or str(problem)
     return f"{problem} {answer.incomplete}".strip()
 

@@ -141,6 +141,11 @@ class HttpAnswer:
     incomplete: str = ""
 
     @property
+    def is_success(self) -> bool:
+        """Whether the status is 2xx."""
+        return 200 <= self.status < 300
+
+    @property
     def is_whole(self) -> bool:
         """Whether ``body`` is all that the receiver answered."""
         return not (self.cut or self.incomplete)

@@ -100,6 +100,13 @@ def test_what_was_answered_2xx_is_delivered_however_odd_the_answer(receiver, raw
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("status", [200, 202])
+def test_a_receiver_may_answer_2xx_with_any_body(receiver, status):
+    receiver.script("/hook", Behaviour(status=status, body=b"<html>Thank you</html>"))
+    assert deliver(receiver)[0].result == Result.DELIVERED
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("status", "result"),
     [

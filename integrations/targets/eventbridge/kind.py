@@ -127,7 +127,7 @@ def _scope(request: AttemptRequest, target: Target) -> CredentialScope:
 
 def _outcome(call: Call, answer: http.HttpAnswer) -> AttemptOutcome:
     body = parse_object(answer.body)
-    if answer.status != 200:
+    if not answer.is_success:
         # com.amazon.coral.service#AccessDeniedException
         code = str(body.get("__type", "")).rpartition("#")[2]
         return _refused(call, answer, code, str(body.get("message") or body.get("Message") or ""))
@@ -153,6 +153,6 @@ def _refused(call: Call, answer: http.HttpAnswer, code: str, message: str) -> At
     result: Result | None = None
     if code in RETRYABLE:
         result = Result.RETRYABLE
-    elif answer.status == 200:
+    elif answer.is_success:
         result = Result.PERMANENT
     return call.outcome(answer, result, f"{advice} {code}: {message}".removesuffix(": "))

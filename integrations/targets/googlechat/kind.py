@@ -73,7 +73,7 @@ class GoogleChat(TargetKind):
     def attempt(self, request: AttemptRequest, target: Target, call: Call) -> AttemptOutcome:
         answer = call.request("POST", with_query(target.settings["url"], THREADS), body=request.body)
         body = parse_object(answer.body)
-        if answer.status == 200 and "name" not in body:
+        if answer.is_success and "name" not in body:
             reason = "What answered is not Google Chat: no “name” in it."
             return call.unlike_vendor(answer, reason)
         advice = ADVICE.get(answer.status)

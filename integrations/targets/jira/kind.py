@@ -6,6 +6,7 @@ Atlassian Document Format hold no markup).
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import ClassVar
 from urllib.parse import urlencode
 
@@ -13,7 +14,7 @@ from integrations.formatted_text import Block, Line, Paragraph, TextSpan
 from integrations.json_types import Json, JsonMapping, JsonObject
 from integrations.target_data import AttemptRequest, Event, RenderedBody, Target
 from integrations.targets.jira.preview import issue_page
-from integrations.targets.shared.call import Call
+from integrations.targets.shared.call import Call, PageAnswered
 from integrations.targets.shared.json_answers import compact, object_at, objects_at, parse_object, texts_at
 from integrations.targets.shared.preview import MessagePreview, source_of
 from integrations.targets.shared.setting_fields import TIMES, Field
@@ -100,7 +101,7 @@ class Jira(TargetKind):
         answer = jira.open_issue(plan["label"])
         issues = objects_at(parse_object(answer.body), "issues")
         if answer.status != 200 or issues is None:
-            return jira.unexpected(answer)
+            return jira.unexpected(answer, "issues")
         if not issues:
             if plan["do"] != "fail":
                 return call.outcome(answer, reason="Nothing to add or to close: the check has no open issue.")
@@ -129,6 +130,8 @@ class _Site:
         query = {"projectKey": self.target.settings["project"], "permissions": ",".join(PERMISSIONS)}
         answer = self.ask("GET", f"mypermissions?{urlencode(query)}")
         given = object_at(parse_object(answer.body), "permissions")
+        if answer.is_success and (answer.status != 200 or not given):
+            return self.unexpected(answer, "permissions")
         if answer.status == 200:
             missing = [name for name in PERMISSIONS if not object_at(given, name).get("havePermission")]
             if missing:
@@ -149,15 +152,16 @@ class _Site:
     def comment(self, key: str, text: Json, id: str, held: list[str]) -> http.HttpAnswer:
         answer = self.ask("POST", f"issue/{key}/comment", {"body": text})
         if answer.status == 201:
-            # The comment exists, whether or not this succeeds.
             kept = {"deliveries": [*held, id][-REMEMBERED:]}
-            self.ask("PUT", f"issue/{key}/properties/{PROPERTY}", kept)
+            with suppress(PageAnswered):
+                # The comment exists, whether or not this succeeds.
+                self.ask("PUT", f"issue/{key}/properties/{PROPERTY}", kept)
         return answer
 
     def close(self, key: str) -> AttemptOutcome:
         answer = self.ask("GET", f"issue/{key}/transitions")
         if answer.status != 200:
-            return self.outcome(answer)
+            return self.unexpected(answer, "transitions")
         for transition in objects_at(parse_object(answer.body), "transitions") or ():
             if object_at(transition, "to", "statusCategory").get("key") == "done":
                 move = {"transition": {"id": transition.get("id")}}
@@ -166,15 +170,15 @@ class _Site:
         reason = f"{key} has no transition to a status of the category Done that this account may use."
         return self.call.outcome(answer, Result.PERMANENT, reason)
 
-    def unexpected(self, answer: http.HttpAnswer) -> AttemptOutcome:
-        if answer.status == 200:
-            return self.call.outcome(
-                answer, Result.RETRYABLE, "What answered is not Jira's API: no “issues” in it."
-            )
+    def unexpected(self, answer: http.HttpAnswer, key: str) -> AttemptOutcome:
+        """The outcome of a request that reads, answered without the ``key`` of its documented answer."""
+        if answer.is_success:
+            reason = f"What answered {answer.status} is not Jira's API: it answers 200 with “{key}”."
+            return self.call.outcome(answer, Result.RETRYABLE, reason)
         return self.outcome(answer)
 
     def outcome(self, answer: http.HttpAnswer, done: str | None = None) -> AttemptOutcome:
-        if 200 <= answer.status < 300:
+        if answer.is_success:
             return self.call.outcome(answer, reason=done)
         body = parse_object(answer.body)
         errors = texts_at(body, "errorMessages")

@@ -73,9 +73,9 @@ class Mailgun(MailKind):
             auth=Basic(USER, target.secrets["api_key"]),
         )
         found = parse_object(answer.body)
-        if answer.status == 200 and "id" not in found:
+        if answer.is_success and "id" not in found:
             return call.unlike_vendor(answer, "What answered is not Mailgun's API: no “id” in it.")
-        if answer.status == 200:
+        if answer.is_success:
             sent = (
                 "checked the message; nothing was sent, as no recipient is set"
                 if is_probe

@@ -72,8 +72,8 @@ class MicrosoftGraph(MailKind):
         )
         if answer.status == 202:
             return call.outcome(answer, reason="Microsoft Graph took the message.")
-        if 200 <= answer.status < 300:
-            # The API answers 202 alone; a 200 comes from something else on the way.
+        if answer.is_success:
+            # The API answers 202 alone.
             return call.unlike_vendor(answer, f"Microsoft Graph answers 202, but this was {answer.status}.")
         error = object_at(parse_object(answer.body), "error")
         code = str(error.get("code", ""))

@@ -68,8 +68,8 @@ class PagerDuty(TargetKind):
             resolve = request.body.replace(b'"event_action":"trigger"', b'"event_action":"resolve"', 1)
             answer = self._enqueue(resolve, target, call)
         body = parse_object(answer.body)
-        if answer.status == 200:
-            # The API answers 202 alone; a 200 comes from something else on the way.
+        if answer.is_success and answer.status != 202:
+            # The API answers 202 alone.
             return call.unlike_vendor(answer, "What answered is not PagerDuty's API: it answers 202.")
         if answer.status == 400:
             errors = "; ".join(texts_at(body, "errors")[:5])

@@ -71,6 +71,8 @@ class SendGrid(MailKind):
             )
         if answer.status == 202:
             return call.outcome(answer, reason="SendGrid took the message.")
+        if answer.is_success:
+            return call.unlike_vendor(answer, f"SendGrid answers 202, but this was {answer.status}.")
         errors = objects_at(parse_object(answer.body), "errors") or []
         texts = "; ".join(str(error.get("message", "")) for error in errors[:5])
         is_recipient = bool(errors) and all(

@@ -83,8 +83,8 @@ class Sentinel(TargetKind):
         answer = auth.send(lambda: self._post(request, target, call, auth))
         if answer.status == 204:
             return call.outcome(answer)
-        if 200 <= answer.status < 300:
-            # The API answers only 204; a 200 comes from something else on the way.
+        if answer.is_success:
+            # The API answers 204 alone.
             return call.unlike_vendor(answer, f"Azure answers 204, but this was {answer.status}.")
         error = parse_object(answer.body).get("error")
         answer_text = (

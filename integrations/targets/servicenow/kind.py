@@ -79,9 +79,10 @@ class ServiceNow(TargetKind):
         table = _Incidents(target, call)
         answer = table.open(plan["correlation_id"])
         found = objects_at(parse_object(answer.body), "result")
-        if answer.status == 200 and found is None:
-            # An instance that hibernates answers 200 with a page of HTML.
-            reason = "What answered is not ServiceNow's Table API: no “result” in it."
+        if answer.is_success and (answer.status != 200 or found is None):
+            reason = (
+                f"What answered {answer.status} is not ServiceNow's Table API: it answers 200 with “result”."
+            )
             return call.outcome(answer, Result.RETRYABLE, reason)
         if answer.status != 200 or found is None:
             return table.outcome(answer)
@@ -128,7 +129,7 @@ class _Incidents:
         return self.ask("GET", f"?{urlencode(query)}")
 
     def outcome(self, answer: http.HttpAnswer, done: str | None = None) -> AttemptOutcome:
-        if 200 <= answer.status < 300:
+        if answer.is_success:
             return self.call.outcome(answer, reason=done)
         answer_text = f" {object_at(parse_object(answer.body), 'error').get('message', '')}"
         advice = ADVICE.get(answer.status, f"ServiceNow answered {answer.status}.")

@@ -8,6 +8,7 @@ from integrations.auth import authorization
 from integrations.auth.authorization import OAuthClientCredentials
 from integrations.auth.parameters import allows_plain_http, secret_texts, timeouts, user_agent
 from integrations.auth.tokens import TokenError
+from integrations.errors import IntegrationError
 from integrations.masking import mask, settings_secrets, url_secrets
 from integrations.nested_values import value_at
 from integrations.target_data import Target
@@ -17,6 +18,18 @@ from integrations.transport.results import MAX_REASON, AttemptOutcome, Result
 JSON = "application/json; charset=utf-8"
 # The reason of an attempt starts so if the token endpoint issued no token.
 NO_TOKEN = "No token, nothing sent."  # noqa: S105  no secret
+
+
+class PageAnswered(IntegrationError):
+    """A request to a vendor's API was answered 2xx with a page of HTML, so something on the way answered: a sign-in page
+    of the network, or a check for robots."""
+
+    def __init__(self, answer: http.HttpAnswer) -> None:
+        super().__init__(
+            f"The request was answered {answer.status} with a page of HTML, so not by the vendor's API. Is there a "
+            "sign-in page, a proxy or a firewall on the way, or is the address wrong?"
+        )
+        self.answer = answer
 
 
 class Call:
@@ -39,11 +52,15 @@ class Call:
         headers: Mapping[str, str] | None = None,
         auth: http.AuthBase | None = None,
     ) -> http.HttpAnswer:
-        """Send a request to a JSON API. Raises like :meth:`send`."""
+        """Send a request to a vendor's API. Raises like :meth:`send`, and :class:`PageAnswered`."""
         given = {"User-Agent": user_agent(), "Accept": "application/json", **(headers or {})}
         if body:
             given.setdefault("Content-Type", JSON)
-        return self.send(method, url, headers=given, body=body, auth=auth)
+        answer = self.send(method, url, headers=given, body=body, auth=auth)
+        # No API that is called here answers in HTML or XML. The content type does not tell: Slack's “ok” is text/html.
+        if answer.is_success and answer.body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+            raise PageAnswered(answer)
+        return answer
 
     def send(
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes, auth: http.AuthBase | None
@@ -103,12 +120,9 @@ class Call:
     def unlike_vendor(self, answer: http.HttpAnswer, reason: str) -> AttemptOutcome:
         """The outcome of a request that sends, answered 2xx with another body than the vendor's; ``reason`` says so.
 
-        A whole page of HTML comes from something on the way, such as a sign-in page, so the request is sent again. Anything
-        else counts as delivered, also what broke off or was too long: if the vendor took it, people would get the message
-        once for each attempt.
+        It counts as delivered, also what broke off or was too long: if the vendor took it, people would get the message
+        once for each attempt. Pages of HTML do not come here (:class:`PageAnswered`).
         """
-        if answer.is_whole and answer.body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-            return self.outcome(answer, Result.RETRYABLE, reason)
         what = answer.incomplete or reason
         return self.outcome(answer, reason=f"Answered {answer.status}. {what} It is not sent again.")
 
@@ -147,6 +161,8 @@ class Call:
                 retry_after=error.retry_after,
                 token_step=str(error),
             )
+        except PageAnswered as page:
+            return self.outcome(page.answer, Result.RETRYABLE, str(page))
         except http.TransportError as error:
             return self.outcome_without_answer(error.result, str(error), status=error.status)
 

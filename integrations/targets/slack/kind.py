@@ -195,10 +195,12 @@ class Slack(TargetKind):
         if not isinstance(error, str) or not error.replace("_", "").isalnum():
             reason = "The answer is not from Slack's API: it has no “ok”."
             is_bot = call.target.settings["mode"] == "bot"
-            if is_bot and answer.status == 200 and body.get("ok") is not True:
+            if is_bot and answer.is_success and body.get("ok") is not True:
                 if not is_message:
                     return call.outcome(answer, Result.RETRYABLE, answer.incomplete or reason)
                 return call.unlike_vendor(answer, reason)
+            if not is_bot and answer.is_success and answer.body.strip() not in (b"", b"ok"):
+                return call.unlike_vendor(answer, "Slack answers “ok”, but this was something else.")
             return call.outcome(answer)
         result = result_of_status(answer.status)[0]
         if error in RETRYABLE:

@@ -193,6 +193,9 @@ def _of_answer(answer: http.HttpAnswer, call: Call) -> AttemptOutcome:
     if answer.status == 202:
         # A second MERGE of the same rows adds nothing, so asking again is safe.
         return call.outcome(answer, Result.RETRYABLE, "Snowflake has not finished the statement yet.")
+    if answer.is_success and not _is_result(answer):
+        reason = f"What answered {answer.status} is not Snowflake's SQL API: it answers 200 with “code”."
+        return call.outcome(answer, Result.RETRYABLE, reason)
     if answer.status == 200:
         return call.outcome(answer, reason="Snowflake has merged the rows.")
     answer_text = str(parse_object(answer.body).get("message", "")).strip()
@@ -203,6 +206,15 @@ def _of_answer(answer: http.HttpAnswer, call: Call) -> AttemptOutcome:
         422: _STATEMENT_REFUSED,
     }.get(answer.status)
     return call.outcome(answer, reason=f"{advice} {answer_text}".strip() if advice else None)
+
+
+def _is_result(answer: http.HttpAnswer) -> bool:
+    """Whether a success looks like one of the SQL API. A body that is empty, broke off or was too long passes."""
+    found = parse_object(answer.body)
+    has_other_body = (
+        answer.is_whole and answer.body.strip() and not {"code", "statementHandle"} & found.keys()
+    )
+    return answer.status == 200 and not has_other_body
 
 
 @contextmanager

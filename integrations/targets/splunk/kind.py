@@ -100,10 +100,12 @@ class Splunk(TargetKind):
         answer = call.request(
             "POST", target.settings["url"] + PATH, body=request.body, headers={"Authorization": value}
         )
-        if answer.status not in ADVICE:
-            return call.outcome(answer)
         body = parse_object(answer.body)
         code = body.get("code")
+        if answer.is_success and answer.body.strip() and code is None:
+            return call.unlike_vendor(answer, "What answered is not Splunk's collector: no “code” in it.")
+        if answer.status not in ADVICE:
+            return call.outcome(answer)
         known = ADVICE_BY_CODE.get(code) if isinstance(code, int) else None
         said = f" ({body['text']})" if isinstance(body.get("text"), str) else ""
         return call.outcome(answer, reason=f"{known or ADVICE[answer.status]}{said}")

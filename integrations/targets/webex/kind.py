@@ -102,7 +102,7 @@ class Webex(TargetKind):
     def _outcome(
         self, call: Call, answer: http.HttpAnswer, *, is_person: bool = False, is_test: bool = False
     ) -> AttemptOutcome:
-        if answer.status == 200 and "id" not in parse_object(answer.body):
+        if answer.is_success and "id" not in parse_object(answer.body):
             reason = "The answer is not from Webex's API: it has no “id”."
             if is_test:
                 return call.outcome(answer, Result.RETRYABLE, reason)

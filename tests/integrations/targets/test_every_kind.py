@@ -403,6 +403,112 @@ def test_no_answer_makes_it_fall_over(kind, sample, receiver, status, body):
         assert outcome.reason
 
 
+PAGE = b"<!DOCTYPE html><html><title>Guest network</title><body>Please sign in</body></html>"
+
+
+@over_http
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "page",
+    [
+        Behaviour(body=PAGE, headers=[("Content-Type", "text/html")]),
+        Behaviour(body=b"\xef\xbb\xbf\r\n " + PAGE),
+        Behaviour(body=PAGE + b"x" * 100_000),
+        Behaviour(body=PAGE, length=400, hang_up=True),
+    ],
+    ids=["whole", "byte order mark", "long", "half"],
+)
+@pytest.mark.parametrize("status", [200, 201, 202])
+def test_a_page_of_html_is_never_a_delivery(kind, sample, receiver, page, status):
+    """Such as the sign-in page of a network, or a check for robots."""
+    integration = services.save_integration(
+        name="Sample", kind=kind.slug, document=document(sample, receiver)
+    ).integration
+    to = services.target_of(integration)
+    answering(receiver, dataclasses.replace(page, status=status))
+    for event in (events.failed(), events.resolved(), events.connectivity()):
+        rendered = kind.render(event, to)
+        outcome = kind.send(AttemptRequest("id", rendered.body, rendered.content_type, 1_700_000_000), to)
+        assert (outcome.result, outcome.status) == (Result.RETRYABLE, status)
+        assert f"answered {status} with a page of HTML" in outcome.reason
+        assert "Please sign in" in outcome.body
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("slug", "number", "status", "body"),
+    [
+        ("slack", 0, 200, b"ok"),
+        ("slack", 0, 200, b""),
+        ("slack", 1, 200, b'{"ok":true,"ts":"1"}'),
+        ("teams", 0, 202, b""),
+        ("teams", 0, 200, b"1"),
+        ("teams", 0, 200, b'{"messageId":"1"}'),
+        ("webex", 0, 200, b'{"id":"1"}'),
+        ("googlechat", 0, 200, b'{"name":"spaces/A/messages/1"}'),
+        ("splunk", 0, 200, b'{"text":"Success","code":0}'),
+        ("splunk", 0, 200, b""),
+        ("sendgrid", 0, 202, b""),
+        ("mailgun", 0, 200, b'{"id":"<1@mg.example.com>","message":"Queued. Thank you."}'),
+        ("msgraph", 0, 202, b""),
+        ("pagerduty", 0, 202, b'{"status":"success","dedup_key":"x"}'),
+        ("sentinel", 0, 204, b""),
+        ("snowflake", 0, 200, b'{"code":"090001","statementHandle":"1"}'),
+        ("snowflake", 0, 200, b""),
+        ("eventbridge", 0, 200, b'{"FailedEntryCount":0,"Entries":[{"EventId":"1"}]}'),
+    ],
+)
+def test_a_documented_answer_is_a_delivery_without_a_doubt(receiver, slug, number, status, body):
+    outcome = answered(receiver, slug, number, Behaviour(status=status, body=body))
+    assert outcome.result is Result.DELIVERED
+    assert "not sent again" not in outcome.reason
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("slug", "number", "status", "body", "said"),
+    [
+        ("slack", 0, 200, b"hello", "Slack answers “ok”"),
+        ("slack", 1, 202, b"{}", "no “ok”"),
+        ("webex", 0, 202, b"{}", "no “id”"),
+        ("googlechat", 0, 202, b"{}", "no “name”"),
+        ("splunk", 0, 200, b"ok", "no “code”"),
+        ("sendgrid", 0, 200, b"", "answers 202, but this was 200"),
+        ("mailgun", 0, 202, b"{}", "no “id”"),
+        ("msgraph", 0, 200, b"", "answers 202, but this was 200"),
+        ("pagerduty", 0, 201, b"{}", "it answers 202"),
+        ("sentinel", 0, 202, b"", "answers 204, but this was 202"),
+        ("eventbridge", 0, 202, b"{}", "no “Entries”"),
+    ],
+)
+def test_another_answer_than_the_vendor_s_is_said(receiver, slug, number, status, body, said):
+    outcome = answered(receiver, slug, number, Behaviour(status=status, body=body))
+    assert outcome.result is Result.DELIVERED
+    assert outcome.reason.startswith(f"Answered {status}. ")
+    assert said in outcome.reason
+    assert outcome.reason.endswith("It is not sent again.")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("status", "body"), [(200, b"ok"), (200, b"{}"), (201, b""), (202, b""), (204, b"")])
+def test_rows_that_another_answered_for_are_merged_again(receiver, status, body):
+    """A second MERGE of the same rows adds nothing."""
+    outcome = answered(receiver, "snowflake", 0, Behaviour(status=status, body=body))
+    assert outcome.result is Result.RETRYABLE
+
+
+def answered(receiver, slug, number, behaviour):
+    """The outcome of a failed event to the sample, whose every request is answered alike."""
+    kind, sample = KINDS[slug], SAMPLES[slug][number]
+    integration = services.save_integration(
+        name="Sample", kind=slug, document=document(sample, receiver)
+    ).integration
+    to = services.target_of(integration)
+    answering(receiver, behaviour)
+    rendered = kind.render(events.failed(), to)
+    return kind.send(AttemptRequest("id", rendered.body, rendered.content_type, 1_700_000_000), to)
+
+
 # Their first request reads, so what it answers is no sign that anything was taken.
 READS_FIRST = {"jira", "servicenow", "snowflake"}
 

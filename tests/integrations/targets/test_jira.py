@@ -88,6 +88,31 @@ def test_a_page_instead_of_the_api_is_no_delivery(receiver, site):
     assert send(events.failed(), target(receiver)).result is Result.RETRYABLE
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Behaviour(status=202),
+        Behaviour(status=202, body=b"{}"),
+        Behaviour(status=202, body=b'{"issues":[]}'),
+        Behaviour(status=204),
+        Behaviour(body=b""),
+        Behaviour(body=b"{}"),
+        Behaviour(body=b"ok"),
+    ],
+)
+def test_a_search_that_finds_no_list_is_no_delivery(receiver, site, answer):
+    site.answers["jql"] = answer
+    for event in (events.failed(), events.resolved()):
+        outcome = send(event, target(receiver))
+        assert (outcome.result, "issues" in outcome.reason) == (Result.RETRYABLE, True)
+    assert site.issues == {}
+
+
+def test_permissions_that_were_not_answered_are_no_success(receiver, site):
+    receiver.script("/rest/api/3/mypermissions", Behaviour(status=202))
+    assert send(events.connectivity(), target(receiver)).result is Result.RETRYABLE
+
+
 def test_test_connectivity_asks_for_permissions_and_makes_nothing(receiver, site):
     assert send(events.connectivity(), target(receiver)).result is Result.DELIVERED
     site.permissions.discard("ADD_COMMENTS")

@@ -78,7 +78,8 @@ def test_without_a_token_nothing_is_sent_and_the_reason_says_why(receiver, azure
         (Behaviour(status=404), Result.PERMANENT, "no such"),
         (Behaviour(status=429, headers=[("Retry-After", "60")]), Result.RETRYABLE, "429"),
         (Behaviour(status=503), Result.RETRYABLE, "503"),
-        (Behaviour(status=200, body=b"<html>"), Result.RETRYABLE, "204"),
+        (Behaviour(status=200, body=b"<html>"), Result.RETRYABLE, "a page of HTML"),
+        (Behaviour(status=200, body=b"{}"), Result.DELIVERED, "Azure answers 204, but this was 200."),
     ],
 )
 def test_what_azure_answers(receiver, azure, answer, result, word):

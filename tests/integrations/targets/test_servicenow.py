@@ -68,6 +68,26 @@ def test_an_instance_that_hibernates_is_no_delivery(receiver, instance):
     assert send(events.failed(), target(receiver)).result is Result.RETRYABLE
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Behaviour(status=202),
+        Behaviour(status=202, body=b"{}"),
+        Behaviour(status=202, body=b'{"result":[]}'),
+        Behaviour(status=204),
+        Behaviour(body=b""),
+        Behaviour(body=b"ok"),
+        Behaviour(body=b'{"result":{}}'),
+    ],
+)
+def test_a_search_that_finds_no_list_is_no_delivery(receiver, instance, answer):
+    instance.answer = answer
+    for event in (events.failed(), events.resolved(), events.connectivity()):
+        outcome = send(event, target(receiver))
+        assert (outcome.result, "result" in outcome.reason) == (Result.RETRYABLE, True)
+    assert instance.incidents == {}
+
+
 def test_test_connectivity_reads_and_makes_nothing(receiver, instance):
     assert send(events.connectivity(), target(receiver)).result is Result.DELIVERED
     assert [request.method for request in receiver.requests] == ["GET"]
