@@ -116,7 +116,7 @@ class _Session(smtplib.SMTP):
     def open(self) -> None:
         self.deadline = monotonic() + self.server.connect
         code, text = self.connect(self.peer, self.server.port)
-        if code != 220:
+        if not _is_positive(code):
             raise smtplib.SMTPConnectError(code, text)
         # RFC 5321 §4.1.3: a client without a public name sends its address.
         own = self._socket().getsockname()[0]
@@ -165,6 +165,15 @@ class _Session(smtplib.SMTP):
         """Send a command or the mail, unless a reply was received already: it would be read as the reply to this."""
         self.check_nothing_received()
         super().send(s)
+
+    def mail(self, sender: str, options: Sequence[str] = ()) -> tuple[int, bytes]:
+        return _as_known(super().mail(sender, options))
+
+    def rcpt(self, recip: str, options: Sequence[str] = ()) -> tuple[int, bytes]:
+        return _as_known(super().rcpt(recip, options))
+
+    def data(self, msg: Any) -> tuple[int, bytes]:
+        return _as_known(super().data(msg))
 
     def auth(self, mechanism: str, authobject: Any, *, initial_response_ok: bool = True) -> tuple[int, bytes]:
         """Sign in by one mechanism. smtplib's own method takes ASCII alone; RFC 4616 §2 says UTF-8."""
@@ -232,6 +241,17 @@ class _Wrapper:
         # Bytes that were received unencrypted would be read as if they had been encrypted (CVE-2011-0411).
         self.session.check_nothing_received()
         return self.session.wrap(raw)
+
+
+def _is_positive(code: int) -> bool:
+    return 200 <= code < 300
+
+
+def _as_known(reply: tuple[int, bytes]) -> tuple[int, bytes]:
+    """The reply with 250 for any 2yz. RFC 5321 §4.2 has a client act on the first digit; smtplib knows 250 and, to RCPT,
+    251 alone, so 252 (cannot verify the mailbox, but accepts the mail) would be a refusal."""
+    code, text = reply
+    return (250 if _is_positive(code) else code), text
 
 
 def _encoded(text: str) -> str:

@@ -114,6 +114,24 @@ def test_an_ordinary_long_reply_is_read(lines):
     assert talk.commands == ["EHLO", "MAIL", "RCPT", "DATA", ".", "QUIT"]
 
 
+@pytest.mark.parametrize("place", ["GREETING", "EHLO", "MAIL", "RCPT", "."])
+@pytest.mark.parametrize("code", [b"200", b"251", b"252", b"299"])
+def test_a_reply_counts_by_its_first_digit(place, code):
+    """RFC 5321 §4.2: 252 to RCPT means that the server cannot verify the mailbox and accepts the mail."""
+    with talking({place: code + b" fine\r\n"}) as talk:
+        assert submit(talk.port) == {}
+    assert talk.commands == ["EHLO", "MAIL", "RCPT", "DATA", ".", "QUIT"]
+
+
+@pytest.mark.parametrize("code", [b"350", b"450", b"550"])
+@pytest.mark.parametrize("place", ["GREETING", "MAIL", "RCPT", "."])
+def test_a_reply_of_another_first_digit_is_a_refusal(place, code):
+    with talking({place: code + b" no\r\n"}) as talk, pytest.raises(smtp.MailRejected) as caught:
+        submit(talk.port)
+    assert caught.value.code == int(code)
+    assert caught.value.result is (Result.PERMANENT if code[:1] == b"5" else Result.RETRYABLE)
+
+
 @pytest.mark.parametrize("said", [b"hello\r\n", b"25\r\n", b"250+ok\r\n", b"\r\n", b"2x0 ok\r\n"])
 def test_what_is_no_reply_is_named(said):
     with talking({"MAIL": said}) as talk, pytest.raises(smtp.MailRejected, match="not an SMTP reply"):
