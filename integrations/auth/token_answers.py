@@ -20,6 +20,17 @@ MAX_LIFETIME = 30 * 24 * 3600
 # Apigee's name is BearerToken: https://github.com/DuendeArchive/Support/issues/1413
 _BEARER = frozenset({"", "bearer", "bearertoken"})
 _NO_ERROR = frozenset({"", "0", "false", "null", "none"})
+# RFC 6749; many APIs; AWS; Okta; Apigee; RFC 9457.
+_TEXT_KEYS = (
+    "error_description",
+    "message",
+    "Message",
+    "errorMessage",
+    "errorSummary",
+    "faultstring",
+    "detail",
+)
+MAX_ERRORS = 5
 _FORM = re.compile(r"[\w.-]+=[^\s&<>]*(?:&[\w.-]+=[^\s&<>]*)*")
 # The scheme, which some endpoints write before the token.
 _SCHEME = re.compile(r"^bearer\s+", re.IGNORECASE)
@@ -38,8 +49,10 @@ class TokenAnswer:
     is_assumed: bool = False
 
 
-def parse_token_answer(status: int, content_type: str, body: bytes, now: datetime) -> TokenAnswer:
-    """The token and its lifetime. Raises :class:`AnswerError`.
+def parse_token_answer(
+    status: int, content_type: str, body: bytes, now: datetime, *, is_cut: bool = False
+) -> TokenAnswer:
+    """The token and its lifetime. ``is_cut``: the answer is longer than ``body``. Raises :class:`AnswerError`.
 
     JSON is read with any content type, also with a byte order mark; old servers answer with a form.
     """
@@ -47,12 +60,16 @@ def parse_token_answer(status: int, content_type: str, body: bytes, now: datetim
     if not 200 <= status < 300:
         redirect = "; redirects are not followed" if 300 <= status < 400 else ""
         raise AnswerError(f"it answered {status}{redirect}{_oauth_error(text)}.")
+    if is_cut and text.startswith("{"):
+        raise AnswerError(f"it answered {status} with more than {len(body):,} bytes, too many for a token.")
     found = _fields(status, content_type, text)
+    said = _server_text(found)
     if _is_error(error := found.get("error")):
-        parts = (_as_text(part) for part in (error, found.get("error_description")) if part)
+        parts = (_as_text(part) for part in (error, said) if part)
         raise AnswerError(f"it answered {status} with the error {': '.join(parts)}.")
     if "access_token" not in found:
-        raise AnswerError(f"it answered {status} without access_token.")
+        advice = f": {said}." if said else ". Is this the address of a token endpoint?"
+        raise AnswerError(f"it answered {status} without access_token{advice}")
     token = _access_token(found)
     lifetime = _lifetime(found.get("expires_in"), now)
     return TokenAnswer(token, lifetime or DEFAULT_LIFETIME, is_assumed=lifetime is None)
@@ -81,13 +98,34 @@ def _fields(status: int, content_type: str, text: str) -> JsonMapping:
 def _access_token(found: JsonMapping) -> str:
     token, kind = found["access_token"], found.get("token_type")
     if not isinstance(token, str) or not token.strip():
-        raise AnswerError(f"its access_token is not a text but {type(token).__name__}.")
+        said = _server_text(found)
+        advice = f": {said}." if said else ". Check at the endpoint whether this client may get a token."
+        raise AnswerError(f"its access_token is {_type_text(token)}{advice}")
     token = _SCHEME.sub("", token.strip())
+    if token.lower() == "bearer":
+        raise AnswerError(f"its access_token is the word “{token}” without a token.")
     if not token.isascii() or not token.isprintable() or " " in token:
         raise AnswerError("its access_token contains characters that a header must not contain.")
     if kind is not None and (not isinstance(kind, str) or _folded(kind) not in _BEARER):
         raise AnswerError(f"its token_type is “{_as_text(kind)}”; only Bearer can be sent.")
     return token
+
+
+def _type_text(value: Json) -> str:
+    """What is in the place of a token. The value itself is not shown: it may hold one."""
+    match value:
+        case None:
+            return "null"
+        case str():
+            return "empty"
+        case bool():
+            return "true or false, not a text"
+        case int() | float():
+            return "a number, not a text"
+        case list():
+            return "a list, not a text"
+        case _:
+            return "an object, not a text"
 
 
 def _folded(kind: str) -> str:
@@ -112,18 +150,34 @@ def _lifetime(value: Json, now: datetime) -> int | None:
 
 
 def _oauth_error(text: str) -> str:
-    """RFC 6749 §5.2: ``error`` and ``error_description``, if the answer has them. Other servers nest an error."""
+    """RFC 6749 §5.2: ``error`` and ``error_description``, if the answer has them, or what other servers write instead."""
     try:
         found = bounded_json.loads(text, strict=False)
     except ValueError:
         return ""
     if not isinstance(found, dict):
         return ""
-    error, description = found.get("error"), found.get("error_description")
+    error, said = found.get("error"), _server_text(found)
     if not _is_error(error):
-        return f": {description}" if isinstance(description, str) and description else ""
-    more = f" ({description})" if isinstance(description, str) and description else ""
+        return f": {said}" if said else ""
+    more = f" ({said})" if said else ""
     return f": {_as_text(error)}{more}"
+
+
+def _server_text(found: Json) -> str:
+    """The server's words about an error, without a full stop; "" for none.
+
+    Only texts of these keys count: another value may be a secret.
+    """
+    if isinstance(found, str):
+        return " ".join(found.split()).rstrip(".") if _is_error(found) else ""
+    if isinstance(found, list):
+        return "; ".join(filter(None, map(_server_text, found[:MAX_ERRORS])))
+    if not isinstance(found, Mapping):
+        return ""
+    texts = (_server_text(found[key]) for key in _TEXT_KEYS if isinstance(found.get(key), str))
+    nested = (_server_text(found.get(key)) for key in ("fault", "errors"))
+    return next(filter(None, (*texts, *nested)), "")
 
 
 def _as_text(value: Json) -> str:

@@ -258,7 +258,8 @@ def fetch_token(target: Target) -> tuple[str, int, str]:
     milliseconds = round(answer.seconds * 1000)
     now = timezone.now()
     try:
-        found = parse_token_answer(answer.status, answer.headers.get("Content-Type", ""), answer.body, now)
+        content_type = answer.headers.get("Content-Type", "")
+        found = parse_token_answer(answer.status, content_type, answer.body, now, is_cut=answer.cut)
     except AnswerError as problem:
         wait = parse_retry_after(answer.headers.get("Retry-After"), now)
         # Masked before it is cut: a part of a secret would not be found.

@@ -68,10 +68,26 @@ def test_an_empty_error_beside_a_token_is_none(error):
         ({"error": "invalid_scope", "error_description": "no such scope"}, "the error invalid_scope: no such scope."),
         ({"access_token": "t", "error": "invalid_scope", "error_description": None}, "the error invalid_scope."),
         ({"error": {"code": 5}}, 'the error {"code": 5}.'),
-        ({"error": "", "error_description": "no client"}, "it answered 200 without access_token."),
+        ({"error": "", "error_description": "no client"}, "it answered 200 without access_token: no client."),
+        ({"error": None, "error_description": "locked"}, "it answered 200 without access_token: locked."),
+        ({"fault": {"faultstring": "Invalid ApiKey", "detail": {"errorcode": "x"}}}, "without access_token: Invalid ApiKey."),
+        ({"errors": [{"message": "no such client", "code": 17}]}, "without access_token: no such client."),
+        ({"errors": ["one", "two"]}, "without access_token: one; two."),
+        ({"message": "Forbidden by policy."}, "without access_token: Forbidden by policy."),
+        ({"errorSummary": "no"}, "without access_token: no."),
+        ({"Message": "no"}, "without access_token: no."),
+        ({"data": {"access_token": "hidden"}}, "it answered 200 without access_token."),
         ({"error": None}, "it answered 200 without access_token."),
-        ({"access_token": None, "error": None}, "its access_token is not a text but NoneType."),
-        ({"access_token": " "}, "its access_token is not a text"),
+        ({"access_token": None, "error": None}, "its access_token is null"),
+        ({"access_token": None, "message": "locked"}, "its access_token is null: locked."),
+        ({"access_token": ""}, "its access_token is empty."),
+        ({"access_token": " ", "error_description": "locked"}, "its access_token is empty: locked."),
+        ({"access_token": "Bearer "}, "its access_token is the word “Bearer” without a token."),
+        ({"access_token": "bearer"}, "its access_token is the word “bearer” without a token."),
+        ({"access_token": 5}, "its access_token is a number, not a text."),
+        ({"access_token": True}, "its access_token is true or false, not a text."),
+        ({"access_token": {"token": "hidden"}}, "its access_token is an object, not a text."),
+        ({"access_token": ["hidden"]}, "its access_token is a list, not a text."),
         ({"access_token": "t", "error": {"code": 0, "message": "no"}}, '"message": "no"'),
         ({"access_token": "a b"}, "characters that a header must not contain"),
     ],
@@ -80,6 +96,7 @@ def test_an_answer_without_a_token_says_why(answer, said):
     with pytest.raises(AnswerError) as caught:
         read(answer)
     assert said in str(caught.value)
+    assert "hidden" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -165,6 +182,15 @@ def test_the_scheme_before_a_token_is_not_sent_twice():
         ({"error": {"message": "no such client"}}, "no such client"),
         ({"error": None, "error_description": "no such client"}, "it answered 401: no such client."),
         ({"error": "", "error_description": ""}, "it answered 401."),
+        ({"error": None, "message": "locked account"}, "it answered 401: locked account."),
+        ({"fault": {"faultstring": "Invalid ApiKey"}}, "it answered 401: Invalid ApiKey."),
+        ({"errors": [{"message": "no such client"}]}, "it answered 401: no such client."),
+        ({"errors": "no"}, "it answered 401: no."),
+        (
+            {"errorCode": "E0000011", "errorSummary": "Invalid token provided"},
+            "it answered 401: Invalid token provided.",
+        ),
+        ({"access_token": "hidden", "errors": [{"access_token": "hidden"}]}, "it answered 401."),
     ],
 )
 def test_a_refusal_says_its_error_also_a_nested_one(body, said):

@@ -188,9 +188,13 @@ JSON = [("Content-Type", "application/json")]
         (Behaviour(body=b"[]", headers=JSON), "not a JSON object."),
         (Behaviour(body=b'"token"', headers=[("Content-Type", "text/plain")]), "200 with text/plain, not a JSON object."),
         (Behaviour(body=b'{"access_token": ', headers=JSON), "JSON that cannot be read"),
-        (Behaviour(body=b'{"access_token":5,"token_type":"Bearer"}'), "its access_token is not a text but int."),
-        (Behaviour(body=b'{"access_token":null}'), "its access_token is not a text but NoneType."),
-        (Behaviour(body=b'{"access_token":""}'), "its access_token is not a text"),
+        (Behaviour(body=b'{"access_token":5,"token_type":"Bearer"}'), "its access_token is a number, not a text."),
+        (Behaviour(body=b'{"access_token":null}'), "its access_token is null."),
+        (Behaviour(body=b'{"access_token":""}'), "its access_token is empty."),
+        (Behaviour(body=b'{"access_token":"Bearer "}'), "the word “Bearer” without a token."),
+        (Behaviour(body=b'{"errors":[{"message":"client-secret-1 is wrong"}]}'), "without access_token: ••• is wrong."),
+        (Behaviour(body=b'{"access_token":"' + b"a" * 70_000 + b'"}', headers=JSON), "it answered 200 with more than 65,536 bytes, too many for a token."),
+        (Behaviour(status=400, body=b'{"error":null,"message":"client-secret-1 is wrong"}'), "it answered 400: ••• is wrong."),
         (Behaviour(body=b'{"access_token":"a\\r\\nX: y"}'), "its access_token contains characters that a header must not contain."),
         (Behaviour(body=b'{"access_token":"a","token_type":"mac"}'), "its token_type is “mac”; only Bearer can be sent."),
         (Behaviour(body=b'{"access_token":"a","token_type":7}'), "its token_type is “7”"),
@@ -237,6 +241,14 @@ def test_a_busy_endpoint_s_retry_after_is_passed_on(receiver):
     receiver.script("/token", Behaviour(status=429, headers=[("Retry-After", "17")]))
     outcome = sending.probe(saved(receiver), {"id": "1", "detail": {}})
     assert (outcome.result, outcome.retry_after) == (Result.RETRYABLE, 17)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("head", [b"", b"Content-Length: 500\r\n"])
+def test_a_whole_token_counts_although_the_answer_does_not_end(receiver, head):
+    raw = b"HTTP/1.1 200 OK\r\n" + head + b'\r\n{"access_token":"token-1","expires_in":300}'
+    receiver.script("/token", Behaviour(raw=raw))
+    assert tokens.token_of(target(receiver))[0].text == "token-1"
 
 
 @pytest.mark.django_db
