@@ -174,13 +174,21 @@ def test_a_handshake_that_hangs_is_cut_off():
 
 @pytest.mark.parametrize(
     "behaviour",
-    [Behaviour(drip_head=0.1), Behaviour(status=500, body=b"x" * 99, drip_body=0.1), Behaviour(delay=3)],
+    [Behaviour(drip_head=0.1), Behaviour(delay=3)],
 )
 def test_a_drip_through_tls_is_cut_off_too(authority, behaviour):
     with Receiver(server_context(authority.issue_cert("localhost")), host="localhost") as receiver:
         receiver.script("/hook", behaviour)
         with pytest.raises(http.ReceiverUnreachable, match=r"within 0\.4 s"):
             http.request("POST", receiver.url(), tls=trusting(authority), answer=0.4)
+
+
+def test_a_body_that_drips_through_tls_is_cut_off_and_its_status_counts(authority):
+    with Receiver(server_context(authority.issue_cert("localhost")), host="localhost") as receiver:
+        receiver.script("/hook", Behaviour(status=500, body=b"x" * 99, drip_body=0.1))
+        answer = http.request("POST", receiver.url(), tls=trusting(authority), answer=0.4)
+    assert (answer.status, answer.body[:1]) == (500, b"x")
+    assert "within 0.4 s" in answer.incomplete
 
 
 def test_a_client_certificate_is_shown_to_a_receiver_that_asks_for_one(authority):
