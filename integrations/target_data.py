@@ -20,8 +20,9 @@ class MessageFrame:
     """The frame of a message for people: the look, the sender, the links.
 
     It is no part of the contract's event: a webhook's bytes do not depend on it. The defaults are those of an
-    installation without settings. ``users_url`` is the console's page with all failing users, ``names`` the display names of
-    users by login, ``user_urls`` their pages of the console. ``subject`` is the subject of a message to one person; empty: the event's headline.
+    installation without settings. ``users_url`` is the console's page with all failing users. ``names`` are the display
+    names of the event's users in its order, ``user_urls`` their pages of the console; empty where there is none.
+    ``subject`` is the subject of a message to one person; empty: the event's headline.
     ``footer`` says why the reader gets the message. ``sender``, ``sender_name`` and ``reply_to`` replace those of a mail
     target where they are set.
     """
@@ -35,8 +36,8 @@ class MessageFrame:
     logo_url: str = ""
     accent: str = DEFAULT_ACCENT
     users_url: str = ""
-    names: Mapping[str, str] = field(default_factory=dict)
-    user_urls: Mapping[str, str] = field(default_factory=dict)
+    names: Sequence[str] = ()
+    user_urls: Sequence[str] = ()
     sender: str = ""
     sender_name: str = ""
     reply_to: str = ""

@@ -216,7 +216,8 @@ class _DraftWriter:
             uuid4(),
             part.context.content,
             combined,
-            list(dict.fromkeys(text.login for text in texts)),
+            # By user: two of them can have the same login.
+            list({one.finding.user_id: one.finding.user.name for one in found}.values()),
             details.trust_levels[found[0].finding.user_id],
             recipient,
             next((error for error in errors if error), ""),

@@ -6,7 +6,6 @@ called by :func:`notifications.rendering.render.render` alone.
 """
 
 from array import array
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -115,7 +114,7 @@ class ListBatch:
         return replace(
             event.presentation.frame(),
             users_url="" if event.is_resolved else event.users_url,
-            names={user.login: user.name for user in self.users if user.name},
+            names=[user.name for user in self.users],
             user_urls=_user_urls(self.users, event.user_pages),
         )
 
@@ -337,14 +336,9 @@ def _shared_frame(presentation: Presentation, kind: str, language: str, subject:
     return presentation.frame(subject=own, footer=footer, language=language)
 
 
-def _user_urls(users: Sequence[Item], pages: str) -> dict[str, str]:
-    """Login → the user's page of the console. Users who share a login have none: it could lead to the wrong one."""
-    if not pages:
-        return {}
-    times = Counter(user.login for user in users)
-    return {
-        user.login: f"{pages}{user.user_id}/" for user in users if user.user_id and times[user.login] == 1
-    }
+def _user_urls(users: Sequence[Item], pages: str) -> list[str]:
+    """Each user's page of the console; empty for made-up users and without an address of the console."""
+    return [f"{pages}{user.user_id}/" if pages and user.user_id else "" for user in users]
 
 
 # --- Users of a list ------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """A list in a chat, a mail or a ticket: one message a check and run, however many it is about."""
 
+import re
 from email import message_from_bytes, policy
 from tempfile import SpooledTemporaryFile
 
@@ -164,13 +165,15 @@ def test_the_contracts_event_has_no_address_of_users(world, no_mfa, failing_user
     assert b"/users/" not in bytes(Delivery.objects.get().body)
 
 
-def test_users_who_share_a_login_have_no_link(mail, world, failing_user, settings):
+def test_users_who_share_a_login_have_their_own_name_and_link(mail, world, failing_user, settings):
     settings.PUBLIC_URL = "https://checks.example.com"
     users = [failing_user(name) for name in ("kim@example.com", "kim@example.org", "lee@example.com")]
-    User.objects.filter(email="kim@example.org").update(name="kim@example.com")
+    User.objects.filter(email="kim@example.org").update(name="kim@example.com", display_name="Ann Alpha")
+    User.objects.filter(email="kim@example.com").update(display_name="Bob Beta")
     world.run(timezone.now(), [("no-mfa", user) for user in users])
     said = html_or_json(Delivery.objects.get())
-    assert [PAGE.format(user.pk) in said for user in users] == [False, False, True]
+    bob, ann, lee = (PAGE.format(user.pk) for user in users)
+    assert re.search(f"{ann}[^/]*Ann Alpha.*{bob}[^/]*Bob Beta.*{lee}", said, re.DOTALL)
 
 
 def test_a_message_that_is_too_long_names_fewer(mail, plan, monkeypatch):

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import accumulate
+from itertools import accumulate, chain, repeat
 from typing import Literal
 
 from integrations.formatted_text import (
@@ -325,22 +325,24 @@ def _people(
     logins: Sequence[str], details: Sequence[JsonMapping], most: int, frame: MessageFrame, reader: Reader
 ) -> tuple[FailingUser, ...]:
     """The first ``most`` users in the order in which people read them: by name, else by login."""
-    # loginDetails has one item a login, in the same order.
-    items = [*details[: len(logins)], *({},) * (len(logins) - len(details))]
-    pairs = sorted(
-        zip(map(str, logins), items, strict=True),
-        key=lambda pair: (frame.names.get(pair[0]) or pair[0]).casefold(),
+    # All are in the order of the logins, which do not identify: two users can have the same one.
+    columns = zip(
+        map(str, logins),
+        chain(details, repeat({})),
+        chain(frame.names, repeat("")),
+        chain(frame.user_urls, repeat("")),
+        strict=False,
     )
-    return tuple(_person(login, item, frame, reader) for login, item in pairs[:most])
+    users = sorted(columns, key=lambda user: (user[2] or user[0]).casefold())
+    return tuple(_person(*user, reader) for user in users[:most])
 
 
-def _person(login: str, item: JsonMapping, frame: MessageFrame, reader: Reader) -> FailingUser:
-    name = frame.names.get(login, "")
+def _person(login: str, item: JsonMapping, name: str, url: str, reader: Reader) -> FailingUser:
     return FailingUser(
         visible_line(login) or reader.translate("(a login without visible characters)"),
         _reasons(item, reader),
         visible_line(name) if name != login else "",
-        _link(frame.user_urls.get(login)),
+        _link(url),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from integrations.json_types import Json, JsonMapping, JsonObject
 from integrations.target_data import Event
+from integrations.targets.shared.event_users import users_of
 from integrations.targets.shared.json_answers import compact
 
 
@@ -16,11 +17,6 @@ def user_rows(event: Event, *, max_details: int | None = None) -> list[JsonObjec
     of one ``Details``.
     """
     detail = event["detail"]
-    details = {str(item.get("login")): item.get("details", []) for item in detail.get("loginDetails", ())}
-    # A resolved event names its users apart, so that a reader of usersFailing finds none.
-    logins = detail.get("usersResolved") or detail.get("usersFailing") or []
-    if not logins and "login" in detail:
-        logins = [detail["login"]]
     common = {
         "TimeGenerated": detail.get("published", event.get("time", "")),
         "EventId": event["id"],
@@ -38,8 +34,8 @@ def user_rows(event: Event, *, max_details: int | None = None) -> list[JsonObjec
         "Test": bool(detail.get("test", False)),
     }
     return [
-        {**common, "Login": login, "Details": _within(_named(details.get(login, ())), max_details), **rest}
-        for login in logins or [""]
+        {**common, "Login": login, "Details": _within(_named(item.get("details", ())), max_details), **rest}
+        for login, item in users_of(detail) or [("", {})]
     ]
 
 

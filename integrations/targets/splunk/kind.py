@@ -12,6 +12,7 @@ from integrations.json_types import JsonMapping, JsonObject
 from integrations.target_data import AttemptRequest, Event, RenderedBody, Target
 from integrations.targets.shared.call import Call
 from integrations.targets.shared.documents import DocumentReader
+from integrations.targets.shared.event_users import users_of
 from integrations.targets.shared.json_answers import compact, parse_object
 from integrations.targets.shared.setting_fields import TIMES, Field
 from integrations.targets.shared.target_kind import Inert, TargetKind
@@ -121,17 +122,15 @@ def _events(event: Event) -> Iterator[JsonObject]:
     """The contract's event once for each of its users; itself if it has none."""
     detail = event["detail"]
     key = "usersResolved" if "usersResolved" in detail else "usersFailing"
-    logins = detail.get(key, ())
-    details = {str(item.get("login")): item for item in detail.get("loginDetails", ())}
+    users = users_of(detail) if detail.get(key) else []
     rest = {
         name: value
         for name, value in detail.items()
         if name not in ("usersFailing", "usersResolved", "loginDetails")
     }
-    for login in logins:
-        own = {key: [login], "loginDetails": [details[login]] if login in details else []}
-        yield {**event, "detail": {**rest, **own}}
-    if not logins:
+    for login, item in users:
+        yield {**event, "detail": {**rest, key: [login], "loginDetails": [item] if item else []}}
+    if not users:
         yield dict(event)
 
 

@@ -12,6 +12,7 @@ from liquid import BoundTemplate
 from integrations.formats import bounded_json
 from integrations.json_types import Json, JsonMapping, JsonObject
 from integrations.target_data import Event
+from integrations.targets.shared.event_users import users_of
 from integrations.templating import liquid, template_process
 from integrations.templating.liquid import TemplateError
 
@@ -124,12 +125,10 @@ def _value(made: str) -> JsonObject | list[Json]:
 
 def data_of(event: Event) -> JsonObject:
     """The template's variables: the envelope's, and ``users``: login, and details by name, decoded."""
-    detail = event["detail"]
-    logins = detail.get("usersFailing") or detail.get("usersResolved") or []
-    if not logins and "login" in detail:
-        logins = [detail["login"]]
-    found = {item["login"]: item["details"] for item in detail.get("loginDetails", ())}
-    users = [{"login": login, "details": _decoded(found.get(login, ()))} for login in logins]
+    users = [
+        {"login": login, "details": _decoded(item.get("details", ()))}
+        for login, item in users_of(event["detail"])
+    ]
     return {**{key.replace("-", "_"): value for key, value in event.items()}, "users": users}
 
 

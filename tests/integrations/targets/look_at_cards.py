@@ -85,8 +85,8 @@ def cards() -> list[dict[str, Any]]:
         events.user(f"{'very.long.' * 8}login@example.com", lastSignIn="2025-10-09T00:00:00Z"),
     ]
     frame = MessageFrame(
-        names={"kim@example.com": "Kim Doe", "jo_ann@example.com": "Jo-Ann Müller"},
-        user_urls={one["login"]: f"https://checks.example.com/users/{n}/" for n, one in enumerate(people, 1)},
+        names=["Kim Doe", "Jo-Ann Müller"],
+        user_urls=[f"https://checks.example.com/users/{number}/" for number, _ in enumerate(people, 1)],
         users_url="https://checks.example.com/users/?check=no-mfa",
     )
     personal = replace(frame, subject="Your account: no second sign-in step")

@@ -90,7 +90,7 @@ def test_another_key_is_split_into_its_words():
 
 def test_users_stand_by_name_with_their_login():
     people = [events.user("z@example.com"), events.user("b@example.com"), events.user("a@example.com")]
-    frame = MessageFrame(names={"z@example.com": "Ann Lee", "a@example.com": "a@example.com"})
+    frame = MessageFrame(names=["Ann Lee", "", "a@example.com"])
     said = summary.summarize(events.failed(people), frame, people=2)
     assert [person.who for person in said.people] == ["a@example.com", "Ann Lee (z@example.com)"]
     assert said.more == 1

@@ -120,9 +120,7 @@ def test_a_list_with_reasons_is_a_table():
         events.user("kim@example.com", lastSignIn="2025-10-09T00:00:00Z", sourcesWithoutMfa=["okta"]),
         events.user("lee@example.com"),
     ]
-    text, page, _ = parts(
-        events.failed(people), replace(FRAME, subject="", names={"kim@example.com": "Kim Doe"})
-    )
+    text, page, _ = parts(events.failed(people), replace(FRAME, subject="", names=["Kim Doe"]))
     assert (
         "User Why Kim Doe kim@example.com Last sign-in: 9 October 2025, 114 days ago No second step at: Okta"
         in page.text
@@ -158,7 +156,7 @@ def test_text_from_outside_is_text_wherever_it_stands():
         subject=markup,
         footer=markup,
         organization=markup,
-        names={markup: f"{markup} Doe"},
+        names=[f"{markup} Doe"],
         logo_url="",
     )
     person = events.user(markup, lastSignIn=markup)
