@@ -25,12 +25,14 @@ Line = tuple[TextSpan, ...]
 @dataclass(frozen=True, slots=True)
 class Paragraph:
     """Lines that belong together. ``is_apart``: the author's text has a blank line before it. ``starts_part``: it begins a
-    part of the message, such as what is said of one check, which is shortened as a whole.
+    part of the message, such as what is said of one check, which is shortened as a whole. ``starts_section``: that part
+    is one of many of a kind, which are counted where they are left out.
     """
 
     lines: tuple[Line, ...]
     is_apart: bool = True
     starts_part: bool = False
+    starts_section: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class ItemList:
     start: int | None = None
     is_apart: bool = True
     starts_part: bool = False
+    starts_section: bool = False
 
     @property
     def marks(self) -> list[str]:
@@ -165,9 +168,11 @@ def sections_of(blocks: Iterable[Block]) -> list[FormattedText]:
     return [tuple(section) for section in sections]
 
 
-def as_part(blocks: FormattedText) -> FormattedText:
+def as_part(blocks: FormattedText, *, is_section: bool = False) -> FormattedText:
     """The blocks as one part of a message."""
-    return (replace(blocks[0], starts_part=True), *blocks[1:]) if blocks else ()
+    if not blocks:
+        return ()
+    return (replace(blocks[0], starts_part=True, starts_section=is_section), *blocks[1:])
 
 
 def parts_of(blocks: Sequence[Block]) -> list[FormattedText]:

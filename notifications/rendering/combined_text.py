@@ -101,7 +101,7 @@ def combine(
     most = max(LEAST_CHARACTERS, MOST_CHARACTERS // sum(map(len, sections.values())))
     for place, texts in sections.items():
         blocks += as_part(_paragraph(translate(INTRODUCTIONS[place], login=groups[place][0].login)))
-        blocks += [block for text in texts for block in as_part(shortened(text, most))]
+        blocks += [block for text in texts for block in as_part(shortened(text, most), is_section=True)]
     blocks += as_part(parse_markdown("\n\n".join([*shared, signature])))
     severity = min((finding.severity for finding in findings), key=severity_rank)
     return CombinedText(_title(findings, translate), MessageText(tuple(blocks)), severity)

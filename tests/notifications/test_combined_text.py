@@ -7,7 +7,7 @@ from hypothesis import given, strategies as st
 
 from checks.models import Check
 from checks.services import AudienceText, sync_catalogue
-from integrations.services import KINDS, Paragraph
+from integrations.services import KINDS, MessageText, Paragraph, parse_markdown
 from integrations.targets.shared.mail.mail_kind import MailKind
 from notifications.models import Event
 from notifications.planning import loading
@@ -181,6 +181,69 @@ def test_a_message_that_does_not_fit_is_shortened_by_section(slug, word):
     text = shown if isinstance(kind, MailKind) else json.dumps(json.loads(shown), ensure_ascii=False)
     assert all(f"Check {number}:" in text for number in range(4))
     assert "more" not in text
+
+
+def rendered_to_person(slug, text):
+    """The body of a combined message for the last sample of the kind, and the text that it shows."""
+    kind = KINDS[slug]
+    target = events.target(kind, document(SAMPLES[slug][-1]))
+    body = kind.render(events.direct(message=text), target).body
+    return body, kind.show(body, target)
+
+
+STEPS = "\n".join(f"- step {number}" for number in range(10))
+LONG_TEXTS = {
+    "a list of ten short steps": STEPS,
+    "very many short lines": "a\n" * 900,
+    "very many short items": "- x\n" * 900,
+    "numbered steps": "\n".join(f"{number}. x" for number in range(1, 900)),
+    "paragraphs": "ab\n\n" * 900,
+    "links": "\n".join(f"- [step {number}](https://example.com/{number})" for number in range(30)),
+    "emphasis": "**a** b " * 500,
+    "emoji": "😀🚀" * 900,
+    "markup": "<&>'\"" * 500,
+}
+
+
+@pytest.mark.parametrize("slug", CHATS)
+@pytest.mark.parametrize("custom", LONG_TEXTS.values(), ids=LONG_TEXTS)
+def test_every_check_is_named_whole_whatever_its_text_is_made_of(slug, custom):
+    titles = [f"Check {number:02} of the accounts' second step" for number in range(29)]
+    message = MessageText(parse_markdown(custom))
+    findings = [finding(title, custom=message) for title in titles]
+    body, shown = rendered_to_person(slug, combine("Kim", findings, signature="Your IT team").body)
+    assert len(body) <= KINDS[slug].max_bytes
+    assert [title for title in titles if title not in shown] == []
+    assert "more." not in shown
+    assert "Your IT team" in shown
+
+
+@pytest.mark.parametrize(
+    ("slug", "count", "custom", "least"),
+    [
+        ("slack", 19, STEPS, 10_800),
+        ("slack", 29, STEPS, 9_000),  # one more line of each section would be 3,000 bytes
+        ("teams", 29, LONG_TEXTS["very many short lines"], 25_000),
+        ("webex", 29, LONG_TEXTS["very many short lines"], 18_000),
+    ],
+)
+def test_shortened_sections_use_the_room_that_there_is(slug, count, custom, least):
+    message = MessageText(parse_markdown(custom))
+    findings = [finding(f"Check {number:02}", custom=message) for number in range(count)]
+    body, _ = rendered_to_person(slug, combine("Kim", findings).body)
+    assert least <= len(body) <= KINDS[slug].max_bytes
+
+
+@pytest.mark.parametrize("slug", [slug for slug in CHATS if not isinstance(KINDS[slug], MailKind)])
+@pytest.mark.parametrize("count", [200, 400])
+def test_sections_that_are_left_out_are_counted_before_the_end(slug, count):
+    titles = [f"Check {number:03}" for number in range(count)]
+    findings = [finding(title, custom="Act today. " * 20) for title in titles]
+    _, shown = rendered_to_person(slug, combine("Kim", findings, signature="Your IT team").body)
+    named = sum(title in shown for title in titles)
+    assert f"… and {count - named} more." in shown
+    assert shown.index("more.") < shown.index("Your IT team")
+    assert 40 < named < count
 
 
 @pytest.mark.django_db

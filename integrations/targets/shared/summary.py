@@ -17,9 +17,11 @@ from typing import Literal
 from integrations.formatted_text import (
     FormattedText,
     Line,
+    Paragraph,
     TextSpan,
     blocks_of,
     length_of,
+    lines_of,
     links_of,
     map_lines,
     names_users_itself,
@@ -39,7 +41,13 @@ Subject = Literal["list", "direct", "resolved", "test"]
 SEVERITIES = ("critical", "high", "medium", "low")
 MAX_NAME = 200
 MAX_REASONS = 3
-LEAST_CHARACTERS = 20
+# Of each text that does not fit as a whole: below the first number texts are left out, and the first line comes before
+# the other lines of other texts up to the second.
+LEAST_CHARACTERS, MAX_FIRST_LINE = 20, 80
+# Users and characters of the summaries that are tried, the fullest first.
+STEPS = ((20, 3000), (10, 2000), (5, 1000), (1, 400), (0, 200))
+# The search between two steps ends when it is as close as one part in this number.
+PRECISION = 16
 # C0, C1, separators, zero-width and bidirectional controls, and the tag characters of Unicode's plane 14.
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
@@ -207,7 +215,7 @@ def summarize(
             visible_line(translate(str(text)), characters) for text in detail.get("recommendedActions", ())
         ]
         actions = tuple(
-            plain_text(text) for text in _within([unformatted(line) for line in lines], characters)
+            plain_text(text) for text in _within([unformatted(line) for line in lines], characters, translate)
         )
     # The contract's texts are English; the checks' are keys of the catalogues.
     title = visible_line(translate(str(detail.get("title", ""))), 150) or translate("Identity check")
@@ -220,7 +228,7 @@ def summarize(
         title=title,
         severity=str(detail.get("severity", "")) if detail.get("severity") in SEVERITIES else "",
         headline=_prefix(translate, subject, detail, headline),
-        blocks=_visible_within(blocks, characters),
+        blocks=_visible_within(blocks, characters, translate),
         actions=actions,
         people=named,
         more=more,
@@ -245,11 +253,20 @@ def summarize(
 
 def fit_into(event: Event, frame: MessageFrame, make: Callable[[EventSummary], bytes], most: int) -> bytes:
     """The bytes that ``make`` renders from the fullest summary with which they are at most ``most``."""
-    body = b""
-    for people, characters in ((20, 3000), (10, 2000), (5, 1000), (1, 400), (0, 200)):
+    body, above = b"", 0
+    for people, characters in STEPS:
         body = make(summarize(event, frame, people=people, characters=characters))
         if len(body) <= most:
             break
+        above = characters
+    # Bytes do not follow from characters: a line costs its markup, too. So what lies between two steps is tried.
+    while above - characters > above // PRECISION and len(body) <= most:
+        middle = (characters + above) // 2
+        fuller = make(summarize(event, frame, people=people, characters=middle))
+        if len(fuller) <= most:
+            body, characters = fuller, middle
+        else:
+            above = middle
     return body
 
 
@@ -364,11 +381,12 @@ def _moment(published: object) -> datetime | None:
         return None
 
 
-def _visible_within(blocks: FormattedText, characters: int) -> FormattedText:
+def _visible_within(blocks: FormattedText, characters: int, translate: Translator) -> FormattedText:
     """The visible characters of the blocks, the longest parts shortened alike."""
     visible = (map_lines(block, _visible_line) for block in blocks)
     parts = parts_of([block for block in visible if block.starts_part or length_of([block])])
-    return tuple(map_lines(block, _isolated_line) for part in _within(parts, characters) for block in part)
+    fitting = _within(parts, characters, translate)
+    return tuple(map_lines(block, _isolated_line) for part in fitting for block in part)
 
 
 def _visible_line(line: Line) -> Line:
@@ -385,24 +403,66 @@ def _with_text(span: TextSpan, text: str) -> TextSpan:
     return span if text == span.text else replace(span, text=text)
 
 
-def _within(texts: Sequence[FormattedText], characters: int) -> list[FormattedText]:
+def _within(texts: Sequence[FormattedText], characters: int, translate: Translator) -> list[FormattedText]:
     """The texts, the longest of them shortened alike so that all keep to ``characters`` together.
 
     A text that is left out would be worse than a shortened one: it may be all that is said of a check. Only where a
-    longer one would get fewer than ``LEAST_CHARACTERS`` are the last ones left out.
+    longer one would get fewer than ``LEAST_CHARACTERS`` are the last ones left out, and counted in their place.
     """
     kept = [text for text in texts if length_of(text)]
     if sum(map(length_of, kept)) <= characters:
         return kept
-    needed = accumulate(min(length_of(text), LEAST_CHARACTERS) for text in kept)
-    kept = kept[: max(1, sum(total <= characters for total in needed))]
-    left = share = characters
-    for number, length in enumerate(sorted(map(length_of, kept))):
-        share = left // (len(kept) - number)
-        if length > share:
+    first, left_out, closing = _divided(kept, characters)
+    count: list[FormattedText] = []
+    if left_out:
+        count = [unformatted(translate("… and {count} more.", count=translate.number(left_out)))]
+    short = _shortened_alike([*first, *closing], characters - sum(map(length_of, count)))
+    return [*short[: len(first)], *count, *short[len(first) :]]
+
+
+def _divided(
+    texts: Sequence[FormattedText], characters: int
+) -> tuple[Sequence[FormattedText], int, Sequence[FormattedText]]:
+    """The first texts, as many as get ``LEAST_CHARACTERS``; the number of sections left out after them; the closing
+    text of a message that has sections, which stays."""
+    has_sections = any(text[0].starts_section for text in texts)
+    end = len(texts) - (1 if has_sections and not texts[-1][0].starts_section else 0)
+    least = [min(length_of(text), LEAST_CHARACTERS) for text in texts]
+    if sum(least) <= characters:
+        return texts, 0, []
+    room = characters - sum(least[end:]) - LEAST_CHARACTERS  # for the count
+    start = max(1, sum(total <= room for total in accumulate(least[:end])))
+    left_out = sum(text[0].starts_section or not has_sections for text in texts[start:end])
+    return texts[:start], left_out, texts[end:]
+
+
+def _shortened_alike(texts: Sequence[FormattedText], characters: int) -> list[FormattedText]:
+    """The texts in ``characters``: first their first lines, which name what they are about, then the rest of each."""
+    lengths = [length_of(text) for text in texts]
+    # Two more: the line break and the “…” in place of what follows.
+    first = _levelled(
+        [min(_first_line(text) + 2, length_of(text), MAX_FIRST_LINE) for text in texts], characters
+    )
+    rest = _levelled(
+        [whole - part for whole, part in zip(lengths, first, strict=True)], characters - sum(first)
+    )
+    return [shortened(text, a + b) for text, a, b in zip(texts, first, rest, strict=True)]
+
+
+def _first_line(text: FormattedText) -> int:
+    """The characters of the first line."""
+    return length_of([Paragraph(lines_of(text[0])[:1])])
+
+
+def _levelled(lengths: Sequence[int], most: int) -> list[int]:
+    """The lengths, the longest of them reduced to the same number so that all are at most ``most`` together."""
+    left, share = most, max(lengths, default=0)
+    for number, length in enumerate(sorted(lengths)):
+        if length * (len(lengths) - number) > left:
+            share = left // (len(lengths) - number)
             break
         left -= length
-    return [shortened(text, share) for text in kept]
+    return [min(length, share) for length in lengths]
 
 
 def _link(value: object) -> str:

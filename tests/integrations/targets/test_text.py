@@ -114,16 +114,30 @@ def test_the_fullest_summary_that_fits_is_taken():
 @example(["aaaa"] * 4 + ["a" * 12, "a" * 36, "a" * 37], 100)
 @example(["a"] * 40 + ["a" * 50, "b" * 50], 100)
 @example(["a" * 60] * 8, 100)
-def test_paragraphs_that_do_not_fit_are_shortened_alike_and_none_is_left_out(paragraphs, characters):
+def test_paragraphs_that_do_not_fit_are_shortened_alike_and_none_is_lost(paragraphs, characters):
     event = events.direct(message="\n\n".join(paragraphs))
     written = [paragraph for paragraph in paragraphs if paragraph]
     said = summary.summarize(event, characters=characters).paragraphs
     if not written:
         return
-    # The last ones are left out only where twenty characters of each longer one are too many.
+    # The last ones are left out, and counted, only where twenty characters of each longer one are too many.
     if sum(min(len(paragraph), 20) for paragraph in written) <= characters:
         assert len(said) == len(written)
     assert len(said) >= min(len(written), characters // 20)
     assert sum(map(len, said)) <= characters
+    if len(said) < len(written) or said[-1].startswith("… and"):
+        *said, count = said
+        assert count == f"… and {len(written) - len(said)} more."
     shortened = [len(short) for short, whole in zip(said, written, strict=False) if short != whole]
     assert all(len(short) <= min(shortened) for short in said if shortened)
+
+
+def test_actions_and_paragraphs_that_are_left_out_are_counted_and_the_link_stays():
+    event = events.failed(message="\n\n".join(f"Paragraph {number:03}" for number in range(300)))
+    said = summary.summarize(event)
+    assert said.paragraphs[-1] == f"… and {300 - len(said.paragraphs) + 1} more."
+    assert (said.link, said.link_label) == (events.LINK, "Open the check")
+    event = events.failed()
+    event["detail"]["recommendedActions"] = [f"Do number {number:03} of them" for number in range(30)]
+    said = summary.summarize(event, characters=200)
+    assert said.actions[-1] == f"… and {30 - len(said.actions) + 1} more."
