@@ -211,7 +211,7 @@ def addresses(value: Value) -> list[str] | None:
         if item.__class__ is not str:
             raise Refused("a list of texts")
         try:
-            address = address_of(item.strip())
+            address = address_of(item.strip().rstrip("."))
         except Refused:
             raise Refused(f"a list of e-mail addresses ({shorten(item.strip())!r} is none)") from None
         if not address:
