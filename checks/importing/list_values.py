@@ -31,7 +31,7 @@ _LONGEST_FACTOR = 500
 _DIGITS = "0123456789"
 # Characters of a list that is cached: thousands of the largest would fill the memory.
 _MOST_CACHED = 2_000
-_remembered = lru_cache(maxsize=8192)
+_remembered = lru_cache(maxsize=4096)
 # An artefact in one of these decides whether a user is protected or powerful.
 STRICT = frozenset(("mfa_factors", "admin_roles"))
 _LIST = "a list (in CSV: items separated by a vertical bar, semicolon, comma or line break)"
