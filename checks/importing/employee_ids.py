@@ -2,6 +2,7 @@
 
 import re
 
+from checks.folding import folded
 from checks.importing.placeholders import NO_ENTRY, UNKNOWN, fold, leftover_advice
 
 # All zeros, one digit repeated, and a number that a spreadsheet has rounded.
@@ -47,6 +48,18 @@ _LABELLED = re.compile(r"(?:emp|employee|id|hr|staff|worker|person)*(?P<word>[^\
 _NOBODY = _WORDS | _COUNTED | NO_ENTRY | UNKNOWN
 # Endings of placeholders that consist of letters only.
 _ARTEFACTS = ("collection", "property", "array")
+
+
+def reference_key(text: str) -> str:
+    """The form in which employee ids, and references to users by one, are compared."""
+    key = folded(text)
+    # A spreadsheet or pandas has made a number of the id.
+    return key[:-2] if key.endswith(".0") and key[:-2].isdigit() else key
+
+
+def employee_key(text: str) -> str:
+    """:func:`reference_key` of an employee id, stripped; "" for one that identifies nobody."""
+    return "" if is_placeholder(text) else reference_key(text)
 
 
 def is_placeholder(text: str) -> bool:

@@ -20,7 +20,7 @@ from checks.domains import written_domain
 from checks.folding import folded
 from checks.importing import list_values, placeholders, spellings, times, values
 from checks.importing.anchors import anchor_of
-from checks.importing.employee_ids import is_placeholder
+from checks.importing.employee_ids import employee_key, reference_key
 from checks.importing.names import name_key
 from checks.importing.rules import Note, NoteKind, ReadingRules, Refused, Unread
 from checks.importing.values import (
@@ -425,21 +425,15 @@ def _derive_keys(found: dict[str, Value]) -> None:
     found["login_key"] = login
     email = found["email"]
     found["email_key"] = folded(email) if email else (login if ADDRESS.fullmatch(login) else "")
-    for column, key in (
-        ("employee_id", "employee_key"),
-        ("manager", "manager_key"),
-        ("owner", "owner_key"),
-        ("department", "department_key"),
-        ("title", "title_key"),
+    for column, key, key_of in (
+        ("employee_id", "employee_key", employee_key),
+        ("manager", "manager_key", reference_key),
+        ("owner", "owner_key", reference_key),
+        ("department", "department_key", folded),
+        ("title", "title_key", folded),
     ):
         value = found[column]
-        found[key] = folded(value) if value else ""
-    for key in ("employee_key", "manager_key", "owner_key"):
-        # A spreadsheet or pandas has made a number of the id.
-        if found[key].endswith(".0") and found[key][:-2].isdigit():
-            found[key] = found[key][:-2]
-    if found["employee_key"] and is_placeholder(found["employee_id"]):
-        found["employee_key"] = ""
+        found[key] = key_of(value) if value else ""
     found["key_anchor"] = anchor_of(found["source_key"])
 
 

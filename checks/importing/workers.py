@@ -3,8 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from checks.folding import folded
-from checks.importing.employee_ids import is_placeholder
+from checks.importing.employee_ids import employee_key
 from checks.importing.placeholders import is_no_entry, is_unknown_word
 from checks.importing.rules import Refused
 from checks.importing.values import employee_id
@@ -14,13 +13,9 @@ from checks.models import Account, Source, Status
 def employee_key_of(raw: Mapping[str, object]) -> str:
     """The key of a record's employee id as accounts store it; "" where it has none that identifies a worker."""
     try:
-        text = employee_id(raw.get("employee_id") or "")
+        return employee_key(employee_id(raw.get("employee_id") or ""))
     except Refused:
         return ""
-    if not text or is_placeholder(text):
-        return ""
-    key = folded(text)
-    return key[:-2] if key.endswith(".0") and key[:-2].isdigit() else key
 
 
 def worker_login_of(raw: Mapping[str, object]) -> str:
