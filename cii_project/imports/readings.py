@@ -154,9 +154,8 @@ def reading_for(
     # What is mapped by hand may lie beyond the names that were found.
     names = [*dict.fromkeys((*names, *columns))]
     layout = layout_of(names)
-    return ColumnReading(
-        source, columns, layout, _rules_for(source, columns, names, mapping or mapping_of(source))
-    )
+    rules = _rules_for(source, columns, names, layout, mapping or mapping_of(source))
+    return ColumnReading(source, columns, layout, rules)
 
 
 def reading_of_upload(upload: Upload) -> ColumnReading:
@@ -166,11 +165,15 @@ def reading_of_upload(upload: Upload) -> ColumnReading:
 
 
 def _rules_for(
-    source: Source, columns: Mapping[str, str], names: Collection[str], mapping: SourceMapping | None
+    source: Source,
+    columns: Mapping[str, str],
+    names: Collection[str],
+    layout: VendorLayout | None,
+    mapping: SourceMapping | None,
 ) -> ReadingRules:
     """The rules of the source's mapping, then those of the layout of the file."""
     words: dict[str, dict[str, str]] = {}
-    for name, word, meaning in words_of_layout(columns, layout_of(names)):
+    for name, word, meaning in words_of_layout(columns, layout):
         words.setdefault(name, {})[word] = meaning
     for name, meanings in (mapping.words if mapping else {}).items():
         words.setdefault(name, {}).update(meanings)
@@ -182,8 +185,8 @@ def _rules_for(
         date_order=mapping.date_order if mapping else "",
         zone=mapping.zone if mapping else "",
     )
-    layouts = (layout_of(names), layout_of(kept))
-    is_entra = any(layout is not None and layout.slug == "entra" for layout in layouts)
+    layouts = (layout, layout_of(kept))
+    is_entra = any(each is not None and each.slug == "entra" for each in layouts)
     return rules_from(source, used, names, is_entra=is_entra)
 
 

@@ -17,7 +17,7 @@ from cii_project.imports.vendor_records import (
     AWS_CREDENTIALS,
     AWS_SIGN_INS,
     ENTRA_ATTEMPTS,
-    ENTRA_COLUMNS,
+    ENTRA_COMBINED,
     ENTRA_SUCCESSES,
     Derive,
     derive_ad_user,
@@ -182,7 +182,7 @@ LAYOUTS: Mapping[str, VendorLayout] = {
                 "userPrincipalName|id|displayName",
             ),
             derive=derive_entra_user,
-            combined=ENTRA_COLUMNS,
+            combined=ENTRA_COMBINED,
         ),
         _layout(
             "google",

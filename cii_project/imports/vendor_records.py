@@ -129,7 +129,7 @@ ENTRA_ATTEMPTS = (
     "last non interactive sign in time",
 )
 _ENTRA_GUEST_STATES = ("externalUserState", "invitationState")
-ENTRA_COLUMNS = (*ENTRA_SUCCESSES, *ENTRA_ATTEMPTS, *_ENTRA_GUEST_STATES, "isSoftDeleted", "deletedDateTime")
+ENTRA_COMBINED = (*ENTRA_SUCCESSES, *ENTRA_ATTEMPTS, *_ENTRA_GUEST_STATES, "isSoftDeleted", "deletedDateTime")
 # Graph has signInActivity since then: an older account without it may have signed in before.
 _ENTRA_SIGN_INS_SINCE = "2020-05-01"
 
