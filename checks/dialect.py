@@ -127,6 +127,15 @@ def bit_or(column: str) -> str:
     return f"bit_or({column})" if is_postgres() else f"SUM({column})"
 
 
+def fingerprint(column: str, seed: int) -> str:
+    """An aggregate: a 64-bit number for the set of ids of a group. The numbers of two groups that share no id are combined
+    by exclusive or. Two different sets have one number by a chance of 1 in 2^64, other sets with each ``seed``.
+
+    NULL on SQLite, which has no such function.
+    """
+    return f"bit_xor(hashint8extended({column}, {seed:d}))" if is_postgres() else "NULL"
+
+
 def index(cursor: CursorWrapper, table: str, *columns: str) -> None:
     """Index a temporary table and collect its statistics."""
     schema = "" if is_postgres() else "temp."

@@ -4,6 +4,7 @@ The open findings are the only state: a run that dies leaves nothing to repair. 
 runs". The SQL is in statements.py.
 """
 
+import secrets
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -16,7 +17,7 @@ from django.db.backends.utils import CursorWrapper
 
 from checks import dialect, freshness
 from checks.engine import statements
-from checks.engine.outcomes import CHECKS_PER_WORD, Change, Outcome, Place, tally
+from checks.engine.outcomes import CHECKS_PER_WORD, Change, Outcome, Place, Tally, tally
 from checks.engine.rules import Rule, outcome
 from checks.engine.unknown_causes import UnknownCause, find_causes
 from checks.models import Finding, Run, User
@@ -71,7 +72,7 @@ def evaluate(rules: Sequence[Rule], now: datetime) -> Evaluation:
         for first in range(0, len(rules), CHECKS_PER_PASS):
             part = _placed(rules[first : first + CHECKS_PER_PASS])
             users = _fill_outcomes(cursor, part, any_stale=any_stale)
-            counts |= _with_causes(cursor, part, _compare(cursor, part, any_stale=any_stale), now)
+            counts |= _with_causes(cursor, part, _compare(cursor, part), now)
         dialect.index(cursor, statements.CHANGE_TABLE, "check_id", "user_id")
     if users is None:
         users = User.objects.filter(protected=True).count()
@@ -115,16 +116,30 @@ def _fill_outcomes(cursor: CursorWrapper, rules: PlacedRules, *, any_stale: bool
     )
 
 
-def _compare(cursor: CursorWrapper, rules: PlacedRules, *, any_stale: bool) -> dict[str, CheckCounts]:
-    """Put into ``checks_change`` what differs between outcomes and findings; the counts by slug."""
+def _compare(cursor: CursorWrapper, rules: PlacedRules) -> dict[str, CheckCounts]:
+    """Put into ``checks_change`` what differs between outcomes and findings; the counts by slug.
+
+    A check whose failing users have the same fingerprint as the users with an open finding is not compared further: on
+    most days these are most checks.
+    """
     places = [(rule.check.pk, place) for rule, place in rules]
-    outcomes = _count_outcomes(cursor, places)
-    open_findings = _count(cursor, statements.COUNT_OPEN_FINDINGS)
-    if open_findings:
-        cursor.execute(statements.compare_open_findings(places))
+    # Another seed each time: should two different sets ever have one fingerprint, the next run sees the difference.
+    seed = secrets.randbits(63)
+    tallies = _count_outcomes(cursor, places, seed)
+    outcomes = {check: each.by_outcome for check, each in tallies.items()}
+    open_findings, with_finding = _count_open_findings(cursor, seed)
+    differing = [
+        (check, place)
+        for check, place in places
+        if not _same(tallies[check].failing, with_finding.get(check, 0))
+    ]
+    if differing and open_findings:
+        cursor.execute(statements.compare_open_findings(differing))
     if _count(cursor, statements.COUNT_SUSPENDED_FINDINGS):
         cursor.execute(statements.compare_suspended_findings(places))
-    stale = _count_stale_with_finding(cursor, places) if any_stale else Counter()
+    stale = _count_stale_with_finding(
+        cursor, [(check, place) for check, place in differing if outcomes[check][Outcome.STALE]]
+    )
     changes = _count_changes(cursor)
 
     def has_new_failures(check: int) -> bool:
@@ -163,19 +178,31 @@ def _with_causes(
     return {slug: replace(each, causes=causes[slug]) for slug, each in counts.items()}
 
 
-def _count_outcomes(cursor: CursorWrapper, places: statements.Placed) -> dict[int, list[int]]:
-    """check → users by outcome."""
-    counts: dict[int, list[int]] = {}
+def _count_outcomes(cursor: CursorWrapper, places: statements.Placed, seed: int) -> dict[int, Tally]:
+    """check → its users by outcome."""
+    tallies: dict[int, Tally] = {}
     words = range(1 + places[-1][1].word)
     # Two words by one scan: the outcomes of a user depend on each other, so there are few pairs.
     for pair in (words[first : first + 2] for first in words[::2]):
-        cursor.execute(statements.count_outcomes(pair))
+        cursor.execute(statements.count_outcomes(pair, seed))
         rows = list(_rows(cursor))
         for position, word in enumerate(pair):
             of_word = [check for check, place in places if place.word == word]
-            found = tally((row[position], row[-1]) for row in rows)
-            counts |= dict(zip(of_word, found, strict=False))
-    return counts
+            found = tally((row[position], *row[-2:]) for row in rows)
+            tallies |= dict(zip(of_word, found, strict=False))
+    return tallies
+
+
+def _count_open_findings(cursor: CursorWrapper, seed: int) -> tuple[Counter[int], dict[int, int | None]]:
+    """check → users with an open finding; check → their fingerprint."""
+    cursor.execute(statements.count_open_findings(seed))
+    rows = list(_rows(cursor))
+    return Counter({check: users for check, users, _ in rows}), {check: found for check, _, found in rows}
+
+
+def _same(failing: int | None, with_finding: int | None) -> bool:
+    """Whether two fingerprints say that the same users fail as have an open finding."""
+    return failing is not None and failing == with_finding
 
 
 def _count_stale_with_finding(cursor: CursorWrapper, places: statements.Placed) -> Counter[int]:

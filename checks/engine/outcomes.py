@@ -1,7 +1,7 @@
 """The outcome of a check for a user, and how the outcomes of many checks are packed into integers. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 BITS = 3
@@ -45,11 +45,27 @@ class Place:
         return cls(word, BITS * position)
 
 
-def tally(words: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """``words``: (word, number of users). Returns the number of users by position in the word and outcome."""
-    counts = [[0] * len(Outcome) for _ in range(CHECKS_PER_WORD)]
-    for word, users in words:
-        for by_outcome in counts:
-            by_outcome[word & MASK] += users
+@dataclass(slots=True)
+class Tally:
+    """The users of one check. ``by_outcome``: how many. ``failing``: the fingerprint of those who fail; None where the
+    database gives none."""
+
+    by_outcome: list[int] = field(default_factory=lambda: [0] * len(Outcome))
+    failing: int | None = 0
+
+
+def tally(words: Iterable[tuple[int, int, int | None]]) -> list[Tally]:
+    """``words``: word, number and fingerprint of its users. Returns the tally of each position in the word."""
+    tallies = [Tally() for _ in range(CHECKS_PER_WORD)]
+    for word, users, fingerprint in words:
+        for each in tallies:
+            each.by_outcome[word & MASK] += users
+            if word & MASK == Outcome.FAIL:
+                each.failing = combined(each.failing, fingerprint)
             word >>= BITS
-    return counts
+    return tallies
+
+
+def combined(first: int | None, second: int | None) -> int | None:
+    """The fingerprint of two sets of users that share none."""
+    return None if first is None or second is None else first ^ second

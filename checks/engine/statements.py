@@ -66,15 +66,22 @@ def _stale_or(name: str, place: Place, reads: frozenset[FieldGroup]) -> str:
                 ELSE {Outcome.STALE << place.shift} END"""
 
 
-def count_outcomes(words: Iterable[int]) -> str:
-    """Each combination of values of these words of outcomes, with the number of its users."""
+def count_outcomes(words: Iterable[int], seed: int) -> str:
+    """Each combination of values of these words of outcomes, with the number and the fingerprint of its users."""
     columns = ", ".join(f"w{word}" for word in words)
-    return f"SELECT {columns}, COUNT(*) FROM checks_outcome GROUP BY {columns}"
+    return f"""
+        SELECT {columns}, COUNT(*), {dialect.fingerprint("user_id", seed)} FROM checks_outcome GROUP BY {columns}
+    """
 
 
-COUNT_OPEN_FINDINGS = """
-    SELECT check_id, COUNT(*) FROM checks_finding WHERE resolved_at IS NULL GROUP BY check_id
-"""
+def count_open_findings(seed: int) -> str:
+    """The number and the fingerprint of the users with an open finding, by check."""
+    return f"""
+        SELECT check_id, COUNT(*), {dialect.fingerprint("user_id", seed)} FROM checks_finding
+        WHERE resolved_at IS NULL GROUP BY check_id
+    """
+
+
 COUNT_SUSPENDED_FINDINGS = """
     SELECT check_id, COUNT(*) FROM checks_finding WHERE resolution = 'unknown' GROUP BY check_id
 """
