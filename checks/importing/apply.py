@@ -20,8 +20,9 @@ from django.utils import timezone
 
 from checks import dialect, freshness
 from checks.errors import ChecksError
-from checks.importing import facts, joining, lost_fields, suggestions, users
+from checks.importing import facts, lost_fields, suggestions, users
 from checks.importing.coverage import Reading, derive_again, touch
+from checks.importing.joining import join, nodes
 from checks.importing.mappings import rules_of
 from checks.importing.records import RecordParser
 from checks.importing.references import resolve_distinguished_names, unmatched_references
@@ -319,14 +320,14 @@ def _apply(
     losses = lost_fields.count_losses(cursor, reading) if live else Counter()
     with (
         dialect.temporary(cursor, facts.TOUCHED, facts.TOUCHED_DEFINITION),
-        joining.joining_tables(cursor),
+        nodes.joining_tables(cursor),
     ):
         _note_changing_keys(cursor, source, reading, full=full)
         done.deleted = _mark_deleted(cursor, source, done.started_at) if full else 0
         done.changed = _update_changed(cursor, reading)
         incomplete = reading.clear_absent(cursor, source)
         derive_again({*incomplete, *reading.split_accounts(cursor)})
-        joining.add_accounts(cursor, incomplete)
+        nodes.add_accounts(cursor, incomplete)
         done.created, joined = _join_and_insert(cursor, source, reading, started)
         moved = users.settle(cursor, started)
         joined.separated = moved.separated
@@ -455,10 +456,10 @@ def _note_changing_keys(cursor: CursorWrapper, source: Source, reading: Reading,
     differs = "IS DISTINCT FROM" if dialect.is_postgres() else "IS NOT"
     changes = [
         f"a.{column} {differs} s.{column}"
-        for column, fields in joining.DECIDING.items()
+        for column, fields in nodes.DECIDING.items()
         if not reading.read.isdisjoint(fields)
     ]
-    gone = f"COALESCE({{0}}.status, '') IN {joining.GONE}"
+    gone = f"COALESCE({{0}}.status, '') IN {nodes.GONE}"
     changes += [
         "COALESCE(a.status, '') = 'deleted'",
         f"({gone.format('a')}) <> ({gone.format('s')})",
@@ -466,7 +467,7 @@ def _note_changing_keys(cursor: CursorWrapper, source: Source, reading: Reading,
     ]
     pairs = "staged_accounts s JOIN checks_account a ON a.id = s.account_id"
     if "employee_id" in reading.read:
-        joining.remember_employee_ids(cursor, pairs)
+        nodes.remember_employee_ids(cursor, pairs)
     changing = [
         f"SELECT a.id FROM {pairs} WHERE {' OR '.join(changes)}",
         "SELECT id FROM checks_account WHERE user_id IS NULL",
@@ -480,7 +481,7 @@ def _note_changing_keys(cursor: CursorWrapper, source: Source, reading: Reading,
         if not cursor.rowcount:
             return
         dialect.analyze(cursor, "changing_accounts")
-        joining.remember_keys(
+        nodes.remember_keys(
             cursor, "changing_accounts c JOIN checks_account a ON a.id = c.account_id WHERE true"
         )
         # The ids alone: the rest is read after the change.
@@ -489,28 +490,28 @@ def _note_changing_keys(cursor: CursorWrapper, source: Source, reading: Reading,
 
 def _join_and_insert(
     cursor: CursorWrapper, source: Source, reading: Reading, moment: datetime
-) -> tuple[int, joining.JoinReport]:
+) -> tuple[int, nodes.JoinReport]:
     """Work out the user of each account that may change it, and write the new accounts with theirs."""
     with dialect.temporary(cursor, "changed_again", "(account_id bigint PRIMARY KEY)"):
-        cursor.execute(f"INSERT INTO changed_again SELECT account_id FROM {joining.NODES}")
+        cursor.execute(f"INSERT INTO changed_again SELECT account_id FROM {nodes.NODES}")
         changing = cursor.rowcount
-        cursor.execute(f"DELETE FROM {joining.NODES}")
+        cursor.execute(f"DELETE FROM {nodes.NODES}")
         if changing:
             cursor.execute(
-                f"{joining.INSERT_NODES}{joining.stored_nodes(0)} FROM changed_again c "
+                f"{nodes.INSERT_NODES}{nodes.stored_nodes(0)} FROM changed_again c "
                 f"JOIN checks_account a ON a.id = c.account_id JOIN checks_source s ON s.id = a.source_id"
             )
     created = _number_new(cursor, source)
-    report = joining.JoinReport()
+    report = nodes.JoinReport()
     if created or changing:
-        joining.collect(cursor)
-        report = joining.join_accounts(cursor)
+        nodes.collect(cursor)
+        report = join.join_accounts(cursor)
     if created:
         _insert_new(cursor, source, moment)
     dialect.analyze_grown(cursor, "checks_account", created, "source_id", "user_id", "status", *KEYS)
     _replace_hanging(cursor, reading)
     cursor.execute(
-        f"INSERT INTO {facts.TOUCHED} SELECT user_id FROM {joining.NODES} WHERE place IS NOT NULL "
+        f"INSERT INTO {facts.TOUCHED} SELECT user_id FROM {nodes.NODES} WHERE place IS NOT NULL "
         f"UNION SELECT a.user_id FROM staged_accounts s JOIN checks_account a ON a.id = s.account_id "
         f"WHERE a.user_id IS NOT NULL ON CONFLICT DO NOTHING"
     )
@@ -520,7 +521,7 @@ def _join_and_insert(
 def _number_new(cursor: CursorWrapper, source: Source) -> int:
     """In the order of the logins, so that ids, and what follows from them, do not depend on the file's."""
     newest = dialect.newest_id(cursor, "checks_account")
-    columns = joining.node_columns(
+    columns = nodes.node_columns(
         "s",
         str(int(source.pk)),
         old_user="NULL",
@@ -529,7 +530,7 @@ def _number_new(cursor: CursorWrapper, source: Source) -> int:
         kind="TRUE" if source.kind == SourceKind.HR else "FALSE",
     )
     cursor.execute(
-        f"{joining.INSERT_NODES}SELECT s.id, s.id, s.place, 0, {columns} FROM ("
+        f"{nodes.INSERT_NODES}SELECT s.id, s.id, s.place, 0, {columns} FROM ("
         f"SELECT n.*, {newest} + row_number() OVER (ORDER BY n.login_key {dialect.bytewise()}, "
         f"n.source_key {dialect.bytewise()}) AS id FROM staged_accounts n WHERE n.account_id IS NULL) s"
     )
@@ -543,8 +544,8 @@ def _insert_new(cursor: CursorWrapper, source: Source, moment: datetime) -> None
     names = ", ".join(STAGED)
     cursor.execute(
         f"INSERT INTO checks_account (id, source_id, user_id, join_reason, joined_at, employee_id_shared, {names}) "
-        f"SELECT n.account_id, %s, n.user_id, {joining.reason_of('n')}, %s, n.id_shared, {', '.join(f's.{name}' for name in STAGED)} "
-        f"FROM {joining.NODES} n JOIN staged_accounts s ON s.place = n.place ORDER BY n.account_id",
+        f"SELECT n.account_id, %s, n.user_id, {nodes.reason_of('n')}, %s, n.id_shared, {', '.join(f's.{name}' for name in STAGED)} "
+        f"FROM {nodes.NODES} n JOIN staged_accounts s ON s.place = n.place ORDER BY n.account_id",
         [source.pk, moment],
     )
 
@@ -563,7 +564,7 @@ def _replace_hanging(cursor: CursorWrapper, reading: Reading) -> None:
         )
         cursor.execute(
             f"INSERT INTO {table} (account_id, {columns}) "
-            f"SELECT n.account_id, {columns} FROM {staged} d JOIN {joining.NODES} n ON n.place = d.place "
+            f"SELECT n.account_id, {columns} FROM {staged} d JOIN {nodes.NODES} n ON n.place = d.place "
             f"UNION ALL SELECT s.account_id, {columns} FROM {staged} d JOIN staged_accounts s "
             f"ON s.place = d.place WHERE s.account_id IS NOT NULL"
         )

@@ -8,7 +8,8 @@ from datetime import datetime
 from django.db.backends.utils import CursorWrapper
 
 from checks import dialect
-from checks.importing import facts, joining, suggestions, users
+from checks.importing import facts, suggestions, users
+from checks.importing.joining import join, nodes
 
 
 def rejoin(
@@ -26,26 +27,26 @@ def rejoin(
     """
     with (
         dialect.temporary(cursor, facts.TOUCHED, facts.TOUCHED_DEFINITION),
-        joining.joining_tables(cursor),
+        nodes.joining_tables(cursor),
     ):
         dialect.fill_ids(cursor, facts.TOUCHED, touched)
         cursor.execute(
-            f"{joining.INSERT_NODES}{joining.stored_nodes(0)} FROM checks_account a "
+            f"{nodes.INSERT_NODES}{nodes.stored_nodes(0)} FROM checks_account a "
             f"JOIN checks_source s ON s.id = a.source_id WHERE a.id IN ({accounts})",
             parameters,
         )
         if cursor.rowcount:
             cursor.execute(
-                f"INSERT INTO {facts.TOUCHED} SELECT DISTINCT old_user FROM {joining.NODES} "
+                f"INSERT INTO {facts.TOUCHED} SELECT DISTINCT old_user FROM {nodes.NODES} "
                 f"WHERE old_user IS NOT NULL ON CONFLICT DO NOTHING"
             )
-            joining.collect(cursor)
-            joining.join_accounts(cursor)
+            nodes.collect(cursor)
+            join.join_accounts(cursor)
             moved = users.settle(cursor, moment)
             suggestions.store(cursor, None)
             facts.refresh(facts.TOUCHED)
             users.remove_empty(cursor, moved)
-            cursor.execute(f"SELECT COUNT(*) FROM {joining.NODES} WHERE old_user <> user_id")
+            cursor.execute(f"SELECT COUNT(*) FROM {nodes.NODES} WHERE old_user <> user_id")
             return int(cursor.fetchone()[0])
         facts.refresh(facts.TOUCHED)
         return 0

@@ -9,11 +9,13 @@ from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
 from checks import dialect
-from checks.importing.joining import MOST_OF_ONE_SOURCE, NODES, SUGGESTIONS, WAS_EXCLUDED, JoinReport
+from checks.importing.joining.by_employee_id import MOST_OF_ONE_SOURCE
+from checks.importing.joining.nodes import NODES, SUGGESTIONS, JoinReport
 from checks.importing.reports import ReadingWarning
 from checks.models import Import, JoinReason, JoinSuggestion
 
 SHOWN_IDS = 5
+WAS_EXCLUDED = "They were one user until now. That user is excluded from checks; this account no longer is."
 ONLY_IMMUTABLE_ID = (
     "The record has this account's immutable id, but another login, e-mail address and employee id."
 )

@@ -1,4 +1,4 @@
-"""Moves findings and exclusions, and deletes users, when accounts move to another user (joining.py decides
+"""Moves findings and exclusions, and deletes users, when accounts move to another user (joining/ decides
 which)."""
 
 # ruff: noqa: S608  what is put into SQL are our own names of tables and columns
@@ -11,7 +11,7 @@ from django.db.backends.utils import CursorWrapper
 
 from checks import dialect
 from checks.importing import facts
-from checks.importing.joining import KEEPERS, NODES, reason_of
+from checks.importing.joining.nodes import KEEPERS, NODES, reason_of
 from checks.models import Account, User
 
 

@@ -199,7 +199,7 @@ def test_an_import_that_was_overtaken_is_refused() -> None:
     assert Account.objects.get().title == "before"
 
 
-@pytest.mark.parametrize("step", ["facts.refresh", "joining.join_accounts"])
+@pytest.mark.parametrize("step", ["facts.refresh", "join.join_accounts"])
 def test_a_crash_on_the_way_leaves_nothing_half_done(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     load(people(2))
     before = everything()

@@ -7,7 +7,8 @@ from time import monotonic
 import pytest
 from django.db import connection, transaction
 
-from checks.importing.joining import FORMER_IDS, NODES, join_accounts, joining_tables
+from checks.importing.joining.join import join_accounts
+from checks.importing.joining.nodes import FORMER_IDS, NODES, joining_tables
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
