@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from integrations.errors import IntegrationError
-from integrations.transport import http
+from integrations.transport import streams
 from integrations.transport.addresses import parse_url
 from integrations.transport.ldap_messages import (
     BIND_RESPONSE,
@@ -88,8 +88,8 @@ class LdapConnection:
             f"{self.host} answers without TLS at port {server.port}. Choose StartTLS as its encryption, or the port "
             "for LDAPS (636)."
         )
-        self._sock: http.DeadlineSocket | None = None
-        with http.connection_errors(self.host, server.connect, advice):
+        self._sock: streams.DeadlineSocket | None = None
+        with streams.connection_errors(self.host, server.connect, advice):
             try:
                 self._open(deadline)
             except BaseException:
@@ -147,13 +147,13 @@ class LdapConnection:
             sock.close()
 
     def _open(self, deadline: float) -> None:
-        raw = http.open_stream(self.host, self.server.port, deadline)
+        raw = streams.open_stream(self.host, self.server.port, deadline)
         self._sock = raw
         if self.server.security == "starttls":
             self._start_tls(raw)
-        self._sock = http.wrap_tls(raw, self.host, verifying_context(self.server.ca))
+        self._sock = streams.wrap_tls(raw, self.host, verifying_context(self.server.ca))
 
-    def _start_tls(self, raw: http.PlainSocket) -> None:
+    def _start_tls(self, raw: streams.PlainSocket) -> None:
         number = self._next_number()
         self._expect(number, start_tls_request(number), EXTENDED_RESPONSE, "StartTLS")
         # Bytes received in clear would be read as if they had been encrypted.
@@ -214,7 +214,7 @@ class LdapConnection:
         self.close()
         return LdapDisconnected(reason)
 
-    def _socket(self) -> http.DeadlineSocket:
+    def _socket(self) -> streams.DeadlineSocket:
         if self._sock is None:
             raise LdapDisconnected("The connection with the directory has ended.")
         return self._sock

@@ -14,7 +14,7 @@ from hmac import compare_digest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from time import monotonic
 
-from integrations.transport import http
+from integrations.transport import http, streams
 
 USER = "attempt"
 _LOOK_AGAIN = 0.1
@@ -83,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self._pass(peer)
 
-    def _pass(self, peer: http.PlainSocket) -> None:
+    def _pass(self, peer: streams.PlainSocket) -> None:
         other = {self.connection: peer, peer: self.connection}
         with selectors.DefaultSelector() as ready:
             for sock in other:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import asyncssh
 
 from integrations.errors import IntegrationError
-from integrations.transport import http
+from integrations.transport import streams
 from integrations.transport.addresses import parse_url
 
 MOST_FILES = 100_000
@@ -87,8 +87,8 @@ class SftpConnection:
         self.server = server
         host = parse_url(f"https://{server.host}:{server.port}/").host
         self._deadline = monotonic() + server.connect
-        with http.connection_errors(host, server.connect, f"{host} speaks no SSH at port {server.port}."):
-            sock = http.open_async_stream(host, server.port, self._deadline)
+        with streams.connection_errors(host, server.connect, f"{host} speaks no SSH at port {server.port}."):
+            sock = streams.open_async_stream(host, server.port, self._deadline)
         self._loop = asyncio.new_event_loop()
         self._connection: asyncssh.SSHClientConnection | None = None
         self._pinned = _Pinned(server.host_key)

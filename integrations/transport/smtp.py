@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any
 
 from integrations.errors import IntegrationError
-from integrations.transport import http
+from integrations.transport import streams
 from integrations.transport.addresses import parse_url
 from integrations.transport.results import Result
 from integrations.transport.tls import verifying_context
@@ -74,7 +74,7 @@ def submit(server: MailServer, sender: str, recipients: Sequence[str], message: 
             f"{host} answers without TLS at port {server.port}. Choose STARTTLS as its encryption, or the port for "
             "TLS from the start (465)."
         )
-        with http.connection_errors(host, server.connect, plain_advice):
+        with streams.connection_errors(host, server.connect, plain_advice):
             try:
                 session.open()
             except smtplib.SMTPException as error:
@@ -103,7 +103,7 @@ def submit(server: MailServer, sender: str, recipients: Sequence[str], message: 
 
 
 class _Session(smtplib.SMTP):
-    sock: http.DeadlineSocket | None
+    sock: streams.DeadlineSocket | None
 
     def __init__(self, server: MailServer, host: str) -> None:
         # Without a name smtplib would ask the resolver for one, without a timeout.
@@ -218,14 +218,14 @@ class _Session(smtplib.SMTP):
         except (smtplib.SMTPException, OSError):
             self.close()
 
-    def _get_socket(self, host: str, port: int, timeout: float) -> http.DeadlineSocket:
-        raw = http.open_stream(host, port, self.deadline)
+    def _get_socket(self, host: str, port: int, timeout: float) -> streams.DeadlineSocket:
+        raw = streams.open_stream(host, port, self.deadline)
         return self.wrap(raw) if self.server.security == "tls" else raw
 
-    def wrap(self, raw: http.PlainSocket) -> http.TlsSocket:
-        return http.wrap_tls(raw, self.peer, self.context)
+    def wrap(self, raw: streams.PlainSocket) -> streams.TlsSocket:
+        return streams.wrap_tls(raw, self.peer, self.context)
 
-    def _socket(self) -> http.DeadlineSocket:
+    def _socket(self) -> streams.DeadlineSocket:
         if self.sock is None:
             raise smtplib.SMTPServerDisconnected("closed")
         return self.sock
@@ -237,7 +237,7 @@ class _Wrapper:
 
     session: _Session
 
-    def wrap_socket(self, raw: http.PlainSocket, server_hostname: str | None = None) -> http.TlsSocket:
+    def wrap_socket(self, raw: streams.PlainSocket, server_hostname: str | None = None) -> streams.TlsSocket:
         # Bytes that were received unencrypted would be read as if they had been encrypted (CVE-2011-0411).
         self.session.check_nothing_received()
         return self.session.wrap(raw)

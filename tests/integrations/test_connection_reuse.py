@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from integrations.transport import http, results
+from integrations.transport import http, results, streams
 from integrations.transport.results import Result
 from tests.receiver import Behaviour, Receiver
 from tests.waiting import until
@@ -255,11 +255,11 @@ def test_what_comes_between_two_deliveries_ends_the_connection():
 def test_a_surplus_that_tls_has_unpacked_already_ends_the_connection(monkeypatch):
     """OpenSSL hands out a record piece by piece: what it still holds makes no socket readable."""
     with speaker([OK], [REFUSED]) as running:
-        monkeypatch.setattr(http, "PlainSocket", _Pending)
+        monkeypatch.setattr(streams, "PlainSocket", _Pending)
         assert (call(running).status, call(running).status, running.connections) == (200, 422, 2)
 
 
-class _Pending(http.PlainSocket):
+class _Pending(streams.PlainSocket):
     def pending(self) -> int:
         return 5
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trustme
 
-from integrations.transport import http
+from integrations.transport import streams
 
 LIMIT = 0.4
 
@@ -74,7 +74,7 @@ def ends_in_time(sock: Any, receive: Callable[[Any], Any]) -> None:
 
 @pytest.mark.parametrize("receive", RECEIVE.values(), ids=RECEIVE)
 def test_every_receive_method_of_a_plain_socket_ends_at_the_deadline(receive):
-    with dripping() as port, http.open_stream("127.0.0.1", port, monotonic() + 5) as sock:
+    with dripping() as port, streams.open_stream("127.0.0.1", port, monotonic() + 5) as sock:
         ends_in_time(sock, receive)
 
 
@@ -86,12 +86,12 @@ def test_every_receive_method_of_a_tls_socket_ends_at_the_deadline(receive):
     client = ssl.create_default_context()
     authority.configure_trust(client)
     with dripping(server) as port:
-        raw = http.open_stream("127.0.0.1", port, monotonic() + 5)
-        with http.wrap_tls(raw, "127.0.0.1", client) as sock:
+        raw = streams.open_stream("127.0.0.1", port, monotonic() + 5)
+        with streams.wrap_tls(raw, "127.0.0.1", client) as sock:
             ends_in_time(sock, receive)
 
 
 def test_no_method_that_receives_is_left_without_the_deadline():
     """A method that a later Python adds is found here."""
     receiving = {name for name in dir(socket.socket) if name.startswith("recv")}
-    assert receiving <= vars(http.PlainSocket).keys() & vars(http.TlsSocket).keys()
+    assert receiving <= vars(streams.PlainSocket).keys() & vars(streams.TlsSocket).keys()

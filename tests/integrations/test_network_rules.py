@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from cii_project import system_checks
-from integrations.transport import http, network_rules
+from integrations.transport import http, network_rules, streams
 from integrations.transport.addresses import parse_url
 from integrations.transport.network_rules import (
     address_refusal,
@@ -96,7 +96,7 @@ def test_a_call_goes_to_the_port_of_the_entry_alone(settings):
         assert closed_one.connections == 0
 
 
-@pytest.mark.parametrize("open_it", [http.open_stream, http.open_tunnel])
+@pytest.mark.parametrize("open_it", [streams.open_stream, http.open_tunnel])
 def test_mail_and_the_relay_keep_to_the_same_network_rules(settings, open_it):
     with Receiver() as receiver:
         settings.ALLOWED_NETWORKS = [f"127.0.0.1:{receiver.port + 1}"]
@@ -234,7 +234,7 @@ def test_a_public_host_is_not_called_by_plain_http(monkeypatch):
     resolver(monkeypatch, hook_example="93.184.216.34")
     dialled = []
     monkeypatch.setattr(
-        http, "_dial", lambda *a: dialled.append(a) or (_ for _ in ()).throw(OSError("stopped"))
+        streams, "dial", lambda *a: dialled.append(a) or (_ for _ in ()).throw(OSError("stopped"))
     )
     with pytest.raises(http.RequestRefused) as caught:
         http.request("POST", "http://hook.example/")
@@ -277,7 +277,7 @@ def test_a_connection_by_permission_of_one_target_serves_no_other(settings, monk
     """The same URL: allowed for one target, and not for the next one."""
     with Receiver() as receiver:
         monkeypatch.setattr(network_rules.Rules, "opens", lambda self, ip, port: False)
-        monkeypatch.setattr(http, "address_refusal", lambda *a: None)
+        monkeypatch.setattr(streams, "address_refusal", lambda *a: None)
         assert http.request("POST", receiver.url(), plain=True).status == 200
         with pytest.raises(http.RequestRefused, match="must not be called by http://"):
             http.request("POST", receiver.url())

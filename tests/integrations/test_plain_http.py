@@ -11,7 +11,7 @@ from integrations import services
 from integrations.auth import tokens
 from integrations.target_data import AttemptRequest, InvalidDocument
 from integrations.targets import KINDS, kind_of
-from integrations.transport import http, network_rules
+from integrations.transport import network_rules, streams
 from integrations.transport.results import Result
 from tests.receiver import Behaviour
 
@@ -37,7 +37,7 @@ def errors_of(document, stored=None) -> dict[str, str]:
 def public(monkeypatch):
     """The receiver on loopback counts as a public host."""
     monkeypatch.setattr(network_rules.Rules, "opens", lambda self, ip, port: False)
-    monkeypatch.setattr(http, "address_refusal", lambda *a: None)
+    monkeypatch.setattr(streams, "address_refusal", lambda *a: None)
 
 
 def target(url, authorization=BASIC, **more):

@@ -25,7 +25,7 @@ from integrations.targets.shared.setting_fields import MAX_PEM
 from integrations.targets.shared.target_kind import ALL_AUDIENCES, Inert, TargetKind
 from integrations.targets.webhook import bodies
 from integrations.templating import liquid
-from integrations.transport import http, tls
+from integrations.transport import http, streams, tls
 from integrations.transport.addresses import MAX_URL
 from integrations.transport.results import AttemptOutcome
 
@@ -256,7 +256,7 @@ def _authorization(reader: DocumentReader, stored: CleanedDocument | None) -> tu
 
 def _check_plain(reader: DocumentReader, key: str, url: str, settings: JsonMapping) -> None:
     """Plain http needs the target's switch or an open network. A host name is resolved and checked when it is called."""
-    if url and not allows_plain_http(settings) and (problem := http.plain_http_problem(url)):
+    if url and not allows_plain_http(settings) and (problem := streams.plain_http_problem(url)):
         reader.add_error(key, problem)
 
 
