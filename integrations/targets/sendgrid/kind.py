@@ -3,13 +3,13 @@
 https://www.twilio.com/docs/sendgrid/api-reference/mail-send/mail-send
 """
 
-from email.headerregistry import Address
 from typing import ClassVar
 
 from integrations.json_types import JsonObject
 from integrations.target_data import Target
 from integrations.targets.shared.call import Call
 from integrations.targets.shared.json_answers import compact, objects_at, parse_object
+from integrations.targets.shared.mail.headers import read_addresses, read_header
 from integrations.targets.shared.mail.mail_kind import MAIL_FIELDS, MailKind, OutgoingMail
 from integrations.targets.shared.setting_fields import TIMES, Field
 from integrations.transport.results import AttemptOutcome
@@ -90,22 +90,21 @@ def _message(mail: OutgoingMail) -> JsonObject:
     """The mail as the API has it. Links are not rewritten, and no picture counts who reads it."""
     source = mail.message
     message: JsonObject = {
-        "personalizations": [{"to": [_address(one) for one in source["To"].addresses]}],
-        "from": _address(source["From"].addresses[0]),
-        "subject": str(source["Subject"]),
+        "personalizations": [{"to": [_address(*each) for each in read_addresses(source, "To")]}],
+        "from": _address(*read_addresses(source, "From")[0]),
+        "subject": read_header(source, "Subject"),
         "content": [{"type": "text/plain", "value": mail.text}, {"type": "text/html", "value": mail.html}],
-        "headers": {name: str(source[name]) for name in HEADERS if source[name]},
+        "headers": {name: value for name in HEADERS if (value := read_header(source, name))},
         "custom_args": {"delivery": mail.id},
         "tracking_settings": {
             "click_tracking": {"enable": False, "enable_text": False},
             "open_tracking": {"enable": False},
         },
     }
-    if source["Reply-To"]:
-        message["reply_to"] = _address(source["Reply-To"].addresses[0])
+    if reply_to := read_addresses(source, "Reply-To"):
+        message["reply_to"] = _address(*reply_to[0])
     return message
 
 
-def _address(address: Address) -> dict[str, str]:
-    name = {"name": address.display_name} if address.display_name else {}
-    return {"email": address.addr_spec, **name}
+def _address(name: str, address: str) -> dict[str, str]:
+    return {"email": address, **({"name": name} if name else {})}

@@ -30,6 +30,9 @@ def smtp_address(address: str) -> str | None:
     local = unicodedata.normalize("NFC", local)
     if len(local.encode("utf-8", "replace")) > MOST_LOCAL_BYTES:
         return None
+    # The start of an encoded word (RFC 2047 §2): what reads the header may take it for another address.
+    if "=?" in local:
+        return None
     # RFC 6531 §3.3 adds the characters beyond ASCII to those of an atom.
     as_ascii = "".join(character if character.isascii() else "a" for character in local)
     try:
@@ -40,17 +43,6 @@ def smtp_address(address: str) -> str | None:
     if made.addr_spec != f"{as_ascii}@{domain}" or not all(map(_is_letter_or_mark, local)):
         return None
     return f"{local}@{domain}"
-
-
-def needs_utf8(address: str) -> bool:
-    """Whether only a server with SMTPUTF8 can carry the address."""
-    return not address.isascii()
-
-
-def header_address(name: str, address: str) -> Address:
-    """The address of :func:`smtp_address` with a display name, for a header."""
-    local, _, domain = address.rpartition("@")
-    return Address(name, username=local, domain=domain)
 
 
 def _is_letter_or_mark(character: str) -> bool:

@@ -7,12 +7,9 @@ import hashlib
 from abc import abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
-from email import message_from_bytes, policy, quoprimime
-from email.headerregistry import Address
+from email import policy, quoprimime
 from email.message import EmailMessage
-from email.policy import EmailPolicy
-from email.utils import format_datetime, getaddresses
-from functools import lru_cache
+from email.utils import format_datetime
 from typing import ClassVar
 
 from integrations.json_types import JsonObject
@@ -22,9 +19,15 @@ from integrations.targets.shared.documents import DocumentReader
 from integrations.targets.shared.mail.addresses import (
     ADDRESS,
     ADDRESS_HINT,
-    header_address,
-    needs_utf8,
     smtp_address,
+)
+from integrations.targets.shared.mail.headers import (
+    address_header,
+    parsed,
+    plain_header,
+    read_addresses,
+    read_header,
+    text_header,
 )
 from integrations.targets.shared.mail.parts import html_part, text_part
 from integrations.targets.shared.mail.preview import mail_preview
@@ -36,8 +39,9 @@ from integrations.transport.results import AttemptOutcome, Result
 
 PEOPLE = 200
 CHARACTERS = 65_536
-# A connectivity test of a target without recipients.
+# Marks a connectivity test of a target without recipients for attempt(), which does not send such a mail.
 PROBE = "X-Connectivity"
+PROBE_HEADER = plain_header(PROBE, "only")
 MAIL_FIELDS: tuple[Field, ...] = (
     Field(path="sender", label="From", pattern=ADDRESS, hint=ADDRESS_HINT, most=320, example="checks@example.com"),
     Field(path="sender_name", label="Name of the sender", required=False, most=100),
@@ -89,10 +93,9 @@ class OutgoingMail:
 
     def to_sender(self) -> "OutgoingMail":
         """The mail of a connectivity test without recipients, to its own sender."""
-        message = message_from_bytes(self.body, policy=policy.SMTPUTF8)
-        del message[PROBE]
-        message["To"] = header_address("", self.sender)
-        return OutgoingMail(self.id, message, message.as_bytes(), self.sender, [self.sender], is_to_list=True)
+        body = self.body.replace(PROBE_HEADER, address_header("To", [("", self.sender)]), 1)
+        message = parsed(body)
+        return OutgoingMail(self.id, message, body, self.sender, [self.sender], is_to_list=True)
 
 
 class MailKind(TargetKind):
@@ -120,18 +123,19 @@ class MailKind(TargetKind):
 
     def show(self, body: bytes, target: Target) -> str:
         """The headers and the text part, decoded."""
-        mail = message_from_bytes(body, policy=policy.SMTPUTF8)
+        mail = parsed(body)
         text = mail.get_body(("plain",))
-        headers = "\n".join(f"{name}: {value}" for name, value in mail.items())
+        headers = "\n".join(f"{name}: {read_header(mail, name)}" for name in mail)
         return f"{headers}\n\n{text.get_content() if text else ''}"
 
     def preview(self, body: bytes, target: Target) -> MessagePreview:
         return mail_preview(body)
 
     def attempt(self, request: AttemptRequest, target: Target, call: Call) -> AttemptOutcome:
-        mail = message_from_bytes(request.body, policy=policy.SMTPUTF8)
-        recipients = _addresses(mail, "To")
-        (sender,) = _addresses(mail, "From") or [str(target.settings["sender"])]
+        mail = parsed(request.body)
+        recipients = [address for _, address in read_addresses(mail, "To")]
+        senders = [address for _, address in read_addresses(mail, "From")]
+        sender = senders[0] if senders else str(target.settings["sender"])
         if not recipients and mail[PROBE] is None:
             reason = "No recipient: the target names none, or the user has no usable e-mail address."
             return call.outcome_without_answer(Result.PERMANENT, reason, concerns_recipient=True)
@@ -145,56 +149,38 @@ class MailKind(TargetKind):
         """Send the mail once. May raise what the requests of ``call`` raise."""
 
 
-def _addresses(mail: EmailMessage, header: str) -> list[str]:
-    return [address for _, address in getaddresses([str(mail[header] or "")]) if address]
-
-
 def mail_of(summary: EventSummary, target: Target) -> bytes:
     settings, frame = target.settings, target.frame
     sender = smtp_address(frame.sender) or smtp_address(settings["sender"]) or ""
     sender_name = frame.sender_name or settings.get("sender_name", "")
     reply_to = smtp_address(frame.reply_to) or smtp_address(settings.get("reply_to", ""))
     recipients = _recipients(summary, target)
-    addresses = [sender, reply_to or "", *(address.addr_spec for address in recipients)]
-    # Without such an address every server can carry the headers.
-    rules = policy.SMTPUTF8 if any(map(needs_utf8, addresses)) else policy.SMTP
-    head = [_same_header(rules, "From", str(header_address(visible_line(sender_name), sender)))]
+    head = [address_header("From", [(visible_line(sender_name), sender)])]
     if recipients:
-        head.append(_header(rules, "To", ", ".join(map(str, recipients))))
+        head.append(address_header("To", recipients))
     elif summary.subject == "test":
-        # For attempt(), which does not send such a message.
-        head.append(_same_header(rules, PROBE, "only"))
+        head.append(PROBE_HEADER)
     subject = visible_line(
         summary.headline
         if summary.personal or not summary.severity
         else f"[{summary.translate(summary.severity)}] {summary.headline}",
         200,
     )
-    head.append(_same_header(rules, "Subject", subject))
+    head.append(text_header("Subject", subject))
     if summary.published:
         date = format_datetime(datetime.fromisoformat(summary.published))
-        head.append(_same_header(rules, "Date", date))
+        head.append(plain_header("Date", date))
     # The same for every attempt: a mailbox can recognize a duplicate.
-    head.append(_header(rules, "Message-ID", f"<{summary.id}@{sender.rpartition('@')[2]}>"))
+    head.append(plain_header("Message-ID", f"<{summary.id}@{sender.rpartition('@')[2]}>"))
     if reply_to:
-        head.append(_same_header(rules, "Reply-To", str(header_address("", reply_to))))
+        head.append(address_header("Reply-To", [("", reply_to)]))
     # RFC 3834: vacation notices do not answer it.
-    head.append(_same_header(rules, "Auto-Submitted", "auto-generated"))
+    head.append(plain_header("Auto-Submitted", "auto-generated"))
     if not summary.personal and settings.get("unsubscribe"):
-        head.append(_same_header(rules, "List-Unsubscribe", f"<{settings['unsubscribe']}>"))
-    head.append(_same_header(rules, "Content-Language", frame.language))
-    head.append(_same_header(rules, "MIME-Version", "1.0"))
+        head.append(plain_header("List-Unsubscribe", f"<{settings['unsubscribe']}>"))
+    head.append(plain_header("Content-Language", frame.language))
+    head.append(plain_header("MIME-Version", "1.0"))
     return b"".join(head) + _parts(summary)
-
-
-def _header(rules: "EmailPolicy[EmailMessage]", name: str, value: str) -> bytes:
-    """One header with its line break, folded."""
-    return rules.fold_binary(*rules.header_store_parse(name, value))
-
-
-# Caches headers that most mails of a run share: the library takes longer for them than for the rest of a
-# mail.
-_same_header = lru_cache(maxsize=256)(_header)
 
 
 def _parts(summary: EventSummary) -> bytes:
@@ -229,11 +215,12 @@ def _quoted_printable(text: str) -> str:
     return quoprimime.body_encode(normal, policy.SMTP.max_line_length or 78).replace("\n", "\r\n")
 
 
-def _recipients(summary: EventSummary, target: Target) -> list[Address]:
+def _recipients(summary: EventSummary, target: Target) -> list[tuple[str, str]]:
+    """Display names and addresses."""
     if summary.personal:
         found = smtp_address(summary.recipient_email) if summary.recipient_email else None
-        return [header_address(summary.recipient_name, found)] if found else []
-    return [header_address("", found) for found in _list_addresses(target)]
+        return [(summary.recipient_name, found)] if found else []
+    return [("", found) for found in _list_addresses(target)]
 
 
 def _list_addresses(target: Target) -> list[str]:
