@@ -30,11 +30,11 @@ LONGEST = 256 * 1024
 
 _PERCENT = rb"%[0-9A-Fa-f]{2}"
 _JSON = (
-    rb"\\u[Dd][89ABab][0-9A-Fa-f]{2}\\u[Dd][C-Fc-f][0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}"
+    rb"(?:\\[rn])+(?:[ \t]|\\t)*|\\u[Dd][89ABab][0-9A-Fa-f]{2}\\u[Dd][C-Fc-f][0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}"
     rb"|\\x[0-9A-Fa-f]{2}|\\[nrtbf\"'/\\]"
 )
-_HTML = rb"&#[0-9]{1,7};|&#[xX][0-9A-Fa-f]{1,6};|&[A-Za-z]{2,8};"
-# Removed with the indent that follows: base64 and PEM have line breaks.
+_HTML = rb"&#[0-9]{1,7};?|&#[xX][0-9A-Fa-f]{1,6};?|&[A-Za-z]{2,8};"
+# Removed with the indent that follows, also where JSON has them: base64 and PEM have line breaks, and headers are folded.
 _LINE_BREAKS = rb"[\r\n]+[ \t]*"
 _ESCAPE = re.compile(b"|".join((_PERCENT, _JSON, _HTML, _LINE_BREAKS)))
 _SOME_ESCAPES = [
@@ -45,7 +45,7 @@ _HALF_ESCAPE = re.compile(
     rb"|u[Dd][89ABab][0-9A-Fa-f]{2}(?:\\(?:u[0-9A-Fa-f]{0,3})?)?|x[0-9A-Fa-f]?)?)\Z"
 )
 _LONGEST_ESCAPE = 12
-_SIGNS = {b"\\n": b"", b"\\r": b"", b"\\t": b"\t", b"\\b": b"\b", b"\\f": b"\f"}
+_SIGNS = {b"\\t": b"\t", b"\\b": b"\b", b"\\f": b"\f"}
 # One spelling for a space in a path and in a form, and for what differs between base64 and base64url.
 _FOLD = bytes.maketrans(b"+", b" ")
 _FOLD_BASE64 = bytes.maketrans(b"-_", b"+/")
@@ -265,6 +265,8 @@ def _plain(escape: bytes) -> bytes:
         case b"\\u":
             units = b"".join(bytes.fromhex(unit.decode()) for unit in escape.split(b"\\u")[1:])
             return units.decode("utf-16-be", "replace").encode()
+        case b"\\n" | b"\\r":
+            return b""
         case b"\\x":
             return bytes([int(escape[2:], 16)])
         case sign if sign[:1] == b"\\":
@@ -331,7 +333,8 @@ def _without_own_escapes(data: bytes) -> set[bytes]:
 def _before_base64(secret: str) -> set[bytes]:
     """The bytes that base64 may encode: the secret unchanged, or escaped for the form or JSON that contains it."""
     texts = {quote(secret, safe=""), quote_plus(secret), html.escape(secret)}
-    texts |= {json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
+    in_json = {json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
+    texts |= in_json | {text.replace("/", r"\/") for text in in_json}  # as PHP writes JSON
     return _bytes_of(secret) | {text.encode("utf-8", "replace") for text in texts}
 
 

@@ -21,6 +21,7 @@ def encodings(secret: str) -> dict[str, str]:
         "JSON in JSON": json.dumps(json.dumps(secret)[1:-1])[1:-1],
         "HTML": html.escape(secret),
         "HTML, decimal": "".join(f"&#{ord(c)};" for c in secret),
+        "HTML, without semicolons": "".join(f"&#{ord(c)}" for c in secret),
         "HTML, hexadecimal": "".join(f"&#X{ord(c):x};" for c in secret),
         "JSON in HTML": html.escape(json.dumps(secret)[1:-1]),
         "hexadecimal": data.hex(),
@@ -30,6 +31,9 @@ def encodings(secret: str) -> dict[str, str]:
         "base64, percent": quote(base64.b64encode(data).decode(), safe=""),
         "base64 of the form": base64.b64encode(quote_plus(secret).encode()).decode(),
         "base64 of JSON": base64.b64encode(json.dumps(secret).encode()).decode(),
+        "base64 of JSON as PHP writes it": base64.b64encode(
+            json.dumps(secret).replace("/", r"\/").encode()
+        ).decode(),
     }
     for before in ("", "u", "u:", "usr:"):
         for after in ("", "!", "!!"):

@@ -1,7 +1,10 @@
 """Secrets in what other sides send back: found in every encoding, whole or cut, within bounds."""
 
 import base64
+import html
+import json
 import time
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, strategies as st
@@ -44,6 +47,24 @@ def test_a_part_of_a_secret_at_the_end_of_a_cut_text_is_masked(secret, form):
         # What stays tells less than two characters of the secret: a user name, or half of an escape.
         assert MASK in shown or length < 14, shown
         assert len(shown.replace(MASK, "")) <= len("before ") + 10, shown
+
+
+@pytest.mark.parametrize("secret", [SECRETS[0], SECRETS[3], "Y2lpOkNvcnJlY3QtSG9yc2UtNDItQmF0dGVyeQ=="])
+@pytest.mark.parametrize("fold", ["\n", "\r\n ", "\n\t", "\r\n   ", "\n \t "])
+def test_a_secret_in_a_folded_header_is_masked_also_in_json_and_html(secret, fold):
+    half = len(secret) // 2
+    folded = f"Authorization: Basic {secret[:half]}{fold}{secret[half:]} end"
+    for text in (
+        folded,
+        json.dumps(folded),
+        json.dumps(json.dumps(folded)),
+        html.escape(json.dumps(folded)),
+        quote(folded),
+    ):
+        shown = mask(text, [secret])
+        assert MASK in shown
+        assert secret[:half] not in shown
+        assert secret[half:] not in shown
 
 
 def test_a_quotation_that_the_other_side_cut_is_masked():

@@ -106,7 +106,12 @@ def test_an_encoded_word_of_a_directory_is_text(name: str) -> None:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_name_of_a_directory_reaches_no_other_mailbox_and_writes_no_header(name: str) -> None:
     with mail_server("none") as box:
-        document = {"host": "127.0.0.1", "port": box.port, "security": "none", "sender": "checks@corp.example"}
+        document = {
+            "host": "127.0.0.1",
+            "port": box.port,
+            "security": "none",
+            "sender": "checks@corp.example",
+        }
         event: dict[str, Any] = events.direct(ADDRESS, message="Hello")
         event["detail"]["recipient"]["displayName"] = name
         outcome = events.send(KINDS["email"], event, events.target(KINDS["email"], document))
