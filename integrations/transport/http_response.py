@@ -75,9 +75,9 @@ class Response(http.client.HTTPResponse):
 
     def _read_status(self) -> tuple[str, int, str]:
         self._skip_empty_lines()
-        # http.client skips only 100, and does not report it.
+        # http.client skips only 100, and does not report it. 101 is one too: no request asks for another protocol.
         found = self._read_status_line()
-        while found[1] < 200 and found[1] != HTTPStatus.SWITCHING_PROTOCOLS:
+        while found[1] < 200:
             self.interim = True
             http_head.skip_head(self.fp.readline)
             self._skip_empty_lines()

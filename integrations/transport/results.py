@@ -131,8 +131,12 @@ def seconds_from(number: float, now: datetime) -> float:
     return number
 
 
+_LEAP_SECOND = re.compile(r"(?<=:\d\d):60\b")
+
+
 def parse_http_date(text: str) -> datetime | None:
     """The time of one of the three forms of RFC 9110 §5.6.7, or of ISO 8601; without a zone it is UTC."""
+    text = _LEAP_SECOND.sub(":59", text)
     for parse in (parsedate_to_datetime, datetime.fromisoformat):
         try:
             moment = parse(text)

@@ -51,7 +51,7 @@ def test_the_answer_decides_what_happens_next(statuses, result):
         ("Sunday, 01-Mar-26 12:01:00 GMT", 60),
         ("Sun Mar  1 12:01:00 2026", 60),
         ("Sun, 01 Mar 2026 12:01:00 -0000", 60),
-        ("2026-03-01T12:01:00Z", 60),
+        ("2026-03-01T12:01:00Z", 60), ("Sun, 01 Mar 2026 12:00:60 GMT", 59),
         # Decimals: https://github.com/discord/discord-api-docs/issues/2360
         ("600.5", 600.5), ("0.35", 0.35), (".5", 0.5), ("5.", 5), ("30 s", 30), ("30 seconds", 30),
         # Repeated headers.
