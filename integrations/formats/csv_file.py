@@ -132,7 +132,7 @@ def _find_header(
 
     def is_header(line: str) -> bool:
         if as_written:
-            return (delimiter or delimiter_of(line)) in line
+            return _is_wide(line, delimiter or delimiter_of(line))
         return _names(line, name, delimiter)
 
     following = [] if is_header(first) else list(islice(lines, MAX_TITLE_LINES))
@@ -141,6 +141,13 @@ def _find_header(
             first, following = line, following[place + 1 :]
             break
     return first, following, delimiter or delimiter_of(first)
+
+
+def _is_wide(line: str, delimiter: str) -> bool:
+    """Whether the line has several columns. Spreadsheets fill a title up with empty cells, which no header has so many of."""
+    cells = line.split(delimiter)
+    filled = sum(bool(cell.strip(' \t\r\n"')) for cell in cells)
+    return len(cells) == 2 or 2 * filled > len(cells) > 2
 
 
 def _names(line: str, name: str, delimiter: str) -> bool:

@@ -284,6 +284,28 @@ def test_a_mapped_column_finds_the_header_below_a_title() -> None:
     assert read("csv", "Report\nUserName;Mail\nkim;\n", {"login": "UserName"})[0][1]["login"] == "kim"
 
 
+@pytest.mark.parametrize(
+    "title",
+    [
+        "All active workers\n",
+        "All active workers,,,,\n",
+        "Report date,2026-11-01,,,\n",
+        '"Workers",,,,\n,,,,\nAll,,,,\n',
+    ],
+)
+@pytest.mark.parametrize("header", ["Employee ID,Worker,Status,Title,Mail", ",Worker,Status,Title,Mail"])
+def test_a_title_that_a_spreadsheet_filled_up_is_no_header(title: str, header: str) -> None:
+    data = f"{title}{header}\n1,Kim,Active,,k@x.example\n".encode()
+    ((line, record),) = SOURCES["csv"].read_as_written(io.BytesIO(data))
+    assert (line, list(record)[1:]) == (title.count("\n") + 2, ["Worker", "Status", "Title", "Mail"])
+
+
+@pytest.mark.parametrize("data", ["login,\nkim,x\n", "login\nkim\n", 'login,notes\nkim,"a, b, c, d"\n'])
+def test_a_narrow_file_has_its_header_in_the_first_line(data: str) -> None:
+    ((_, record),) = SOURCES["csv"].read_as_written(io.BytesIO(data.encode()))
+    assert record["login"] == "kim"
+
+
 def test_a_separator_line_names_the_delimiter() -> None:
     assert read("csv", "sep=|\nlogin|groups\nkim|a,b\n") == [(3, {"login": "kim", "groups": "a,b"})]
 
