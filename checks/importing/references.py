@@ -54,9 +54,10 @@ def _logins_of(source: Source, names: dict[str, str]) -> dict[str, str]:
     found = {}
     for key, text in names.items():
         part = folded(common_name(text))
-        candidates = [by_key[key]] if key in by_key else [part] if part in by_login else by_name.get(part, [])
+        fitting = {*by_name.get(part, ()), *({part} & by_login)}
+        candidates = {by_key[key]} if key in by_key else fitting
         if len(candidates) == 1:
-            found[key] = candidates[0]
+            (found[key],) = candidates
     return found
 
 

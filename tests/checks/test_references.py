@@ -64,6 +64,19 @@ def test_a_distinguished_name_that_fits_several_or_another_source_names_nobody()
     assert User.objects.get(login="kim").owner is None
 
 
+def test_a_distinguished_name_that_one_login_and_another_name_fit_names_nobody() -> None:
+    """CN=boss of two organizational units: one account's login, another one's display name."""
+    boss = "CN=boss,OU=B,DC=x,DC=example"
+    load(
+        [
+            {"login": "kim", "status": "active", "manager": boss},
+            {"login": "boss", "display_name": "Boss", "status": "disabled"},
+            {"login": "boss2", "display_name": "Boss", "status": "active"},
+        ]
+    )
+    assert (manager_of("kim"), outcome("kim")) == (None, "unknown")
+
+
 def test_a_manager_that_matches_nobody_is_reported_and_does_not_fail() -> None:
     done = load([{"login": f"u{i}", "status": "active", "manager": "gone"} for i in range(3)])
     assert warnings(done) == [
