@@ -14,7 +14,12 @@ _SENTINEL = re.compile(
     r"-\d+|1900-01-0[01].*|0?1/0?1/(?:1900|1970|0001).*|12/31/9999.*|31[./]12[./]9999.*"
     r"|9999-12-31.*|1970-01-01.*|0001-01-01.*"
 )
-_PHRASE = re.compile(r"[^\d]+\s[^\d]+")
+# Several words without a number, and a kind of worker with a company: Contractor-ACME.
+_PHRASE = re.compile(
+    r"[^\d]+\s[^\d]+"
+    r"|(?:contractor|contract|consultant|external|extern|vendor|supplier|partner|agency|temp|freelancer|intern)[\s_./:-]+[^\d]+",
+    re.I,
+)
 ROUNDED = re.compile(r"[+-]?\d(?:[.,]\d+)?E\+?\d+", re.I)
 _LARGEST = frozenset(("2147483647", "4294967295", "9223372036854775807", "0x0", "0x00000000"))
 _COUNTED = frozenset(("123456789", "1234567890", "12345678", "0123456789", "987654321"))
@@ -36,13 +41,18 @@ _WORDS = _words(
     "cw|cwr|cwk|ext|unk|emp|ceo|same|ditto|nonemployee|nonemp|contingent|contingent worker|subcontractor|third party|"
     "leaver|left|former|former employee|terminated|deleted|retired|retiree|select|choose|loading|in progress|onboarding|"
     "ka|nv|nd|sn|sans|sin|sin asignar|non assigné|nicht vergeben|nicht zugewiesen|unbekannt|inconnu|desconocido|sconosciuto|"
-    "fremdfirma|dienstleister|praktikant|stagiaire|prestataire|externe|externo|esterno|offen|folgt|vacant|open|tbh"
+    "fremdfirma|dienstleister|praktikant|stagiaire|prestataire|externe|externo|esterno|offen|folgt|vacant|open|tbh|"
+    "entfällt|zeitarbeit|leiharbeit|leiharbeiter|ausstehend|keine angabe|pendiente|pendente|en attente|intérimaire|"
+    "proveedor|terceiro|tercero|fornitore|inhuur|inhuurkracht|nvt|saknas|nieznany|неизвестно|n/d|s/d|未定|該当なし|不明|"
+    "未知|待定|不适用|미정|해당 없음|unset|nn|awaiting|awaiting id|hr|pending hr|staff|user|nobody|worker|person|noempid|"
+    "no emp id|wahr|falsch|vrai|faux|verdadero|falso"
 )
 
 
 # Also behind a label or before a number: EMP-TBD, unknown1.
 _UNASSIGNED = _words(
-    "tbd|tba|tbc|pending|unknown|unk|none|null|nan|undefined|missing|unassigned|not assigned|not available"
+    "tbd|tba|tbc|pending|unknown|unk|none|null|nan|undefined|missing|unassigned|not assigned|not available|"
+    "test|dummy|sample|placeholder"
 )
 _LABELLED = re.compile(r"(?:emp|employee|id|hr|staff|worker|person)*(?P<word>[^\W\d_]+?)\d{0,3}")
 _NOBODY = _WORDS | _COUNTED | NO_ENTRY | UNKNOWN

@@ -47,6 +47,14 @@ NO_ENTRY = _words(
     "|blank|n|nothing enrolled|nothing registered|0 factors|0 methods|0 devices|no factors registered|no methods enrolled"
     "|no registered methods|no enrolled factors|mfa not enabled|mfa disabled|mfa off|mfa not registered|mfa not enrolled"
     "|no roles assigned|no role assigned|no admin|no admin role|no admin roles|not an admin|no groups assigned|no membership"
+    "|no administrator role|no administrator roles|not an administrator|no privileged roles|none registered yet|none yet"
+    # As portals and spreadsheets write in other languages.
+    "|kein|keine|keiner|keines|nein|falsch|nicht registriert|nicht aktiviert|nicht konfiguriert|nicht zugewiesen|deaktiviert"
+    "|keine mfa|keine rolle|keine rollen|keine gruppen|nichts|aucun|aucune|non|faux|désactivé|désactivée|non configuré"
+    "|non enregistré|non activé|aucun rôle|aucun groupe|ninguno|ninguna|falso|desactivado|no configurado|no registrado|sin roles"
+    "|nessuno|nessuna|disattivato|non configurato|non registrato|nessun ruolo|nenhum|nenhuma|não|desativado|não configurado"
+    "|geen|nee|onwaar|uitgeschakeld|niet geregistreerd|niet ingesteld|ingen|inga|inget|nej|falskt|nei|usann|brak|żaden|nie"
+    "|нет|отключено|не настроено|なし|無し|無|無効|未登録|未設定|いいえ|无|無い|否|未注册|未启用|已禁用|暂无|없음|사용 안 함|아니요"
 )
 # In any field: the source cannot say.
 UNKNOWN = _words(

@@ -95,6 +95,62 @@ NEVER = frozenset(
         ),
         *("aldri", "nigdy", "nikdy", "никогда", "ніколи", "ποτέ", "soha", "niciodată", "hiç", "ei koskaan"),
         *("从未", "从不", "從未", "從不", "一度もない", "なし", "未ログイン", "없음", "안 함"),
+        *("not logged in yet", "not signed in yet", "user never logged in", "user never signed in"),
+        *(
+            "hasn't signed in",
+            "has not signed in",
+            "user has never signed in",
+            "user has not logged in",
+            "no sign in yet",
+        ),
+        *(
+            "hasn't logged in yet",
+            "has not logged in yet",
+            "hasn't signed in yet",
+            "has not signed in yet",
+            "no login yet",
+        ),
+        *(
+            "hat sich noch nie angemeldet",
+            "hat sich nie angemeldet",
+            "nicht angemeldet",
+            "noch nicht angemeldet",
+        ),
+        *("keine anmeldung", "keine anmeldungen", "keine aktivität", "nie verwendet", "nie aktiv"),
+        *(
+            "jamais connectée",
+            "jamais utilisé",
+            "aucune connexion",
+            "pas de connexion",
+            "pas encore connecté",
+        ),
+        *(
+            "nunca se ha conectado",
+            "nunca inició sesión",
+            "nunca ha accedido",
+            "sin acceso",
+            "sin inicio de sesión",
+        ),
+        *("nunca se conectou", "nunca acessado", "nunca iniciou sessão", "sem acesso"),
+        *("nessun accesso", "mai connesso", "mai collegato", "mai effettuato"),
+        *("nooit ingelogd", "nog niet aangemeld", "niet aangemeld", "geen aanmelding"),
+        *(
+            "aldrig inloggad",
+            "aldrig loggat in",
+            "har aldrig loggat in",
+            "aldri logget inn",
+            "aldrig logget ind",
+        ),
+        *(
+            "nigdy się nie zalogował",
+            "nigdy nie zalogowano",
+            "никогда не входил",
+            "никогда не входила",
+            "нет входов",
+        ),
+        *("从未登录", "尚未登录", "未登录", "從未登入", "尚未登入", "未登入"),
+        *("一度もログインしていません", "ログインなし", "ログイン履歴なし", "サインインなし", "未サインイン"),
+        *("로그인 기록 없음", "로그인한 적 없음", "로그인 안 함"),
     ]
 )
 # AWS: N/A is "no such credential", not_supported is the root account's password.
@@ -158,7 +214,10 @@ _NUMBERS = re.compile(
     rf"(?P<first>\d{{1,4}})(?P<sep>[-/.])\s?(?P<second_>\d{{1,2}})(?P=sep)\s?(?P<third>\d{{1,4}})\.?{_CLOCK}",
     re.I,
 )
-_ZERO_DATE = re.compile(r"0{4}-0{2}-0{2}(?:[T ]0{2}:0{2}(?::0{2}(?:\.0+)?)?Z?)?")
+# MySQL's, SAP's 00.00.0000, and zeros in any order of day, month and year.
+_ZERO_DATE = re.compile(
+    r"0{1,4}([-./])\s?0{1,2}\1\s?0{1,4}(?:[T ,]+0{1,2}[:.]0{2}(?:[:.]0{2}(?:[.,]0+)?)?\s*(?:[AP]M|Z)?)?", re.I
+)
 # FILETIME's never as a spreadsheet rounds it, and a zero with decimals.
 _ROUNDED_NEVER = re.compile(r"9[.,]22\d*E\+?18|9([,. ])223(?:\1\d{3}){5}|0+[.,]0+", re.I)
 _SPACES = re.compile(r"\s+")

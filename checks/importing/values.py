@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, cast
 
+from checks.domains import written_domain
 from checks.importing import countries, placeholders, spellings, times
 from checks.importing.anchors import anchor_of
 from checks.importing.employee_ids import ROUNDED
@@ -104,6 +105,8 @@ _SCHEME = re.compile(r"(?:(?:smtp|mailto|sip|e-?mail|primary):\s*(?://)?)+(?=[^:
 # PowerShell's {SMTP:a@x.example, smtp:b@x.example}, and quotes that a cell kept.
 _ENCLOSED = frozenset("{['\"")
 _SEVERAL = re.compile(r"[\s;,|]+")
+# The next address of a list by another sign that an address may hold: the admin center's "+", and "|".
+_NEXT_ADDRESS = re.compile(r"[+|/;,\s]+(?=(?:smtp|sip|x500|x400|spo|eum|mailto):)", re.I)
 _DISPLAYED = re.compile(r"[^<>]*<\s*([^\s@,;<>]+@[^\s@,;<>]+)\s*>")
 # RFC 4514, with the attributes that directories use: CN=Boss\, Big,OU=Staff,DC=x,DC=example.
 _DISTINGUISHED_NAME = re.compile(r"\s*(?:CN|UID|OU|DC|O|E)\s*=.+,\s*(?:CN|OU|DC|O|C|L|ST)\s*=.+", re.I | re.S)
@@ -216,7 +219,7 @@ def email(value: Value) -> str:
     text = _email_text(value).rstrip(".")
     if text[:1] in _ENCLOSED:
         text = text.strip("{}[]'\" ")
-    if not text or _is_plain_address(text):
+    if not text or (_is_plain_address(text) and text.isascii()):
         return text
     return _first_address(text) or address_of(text)
 
@@ -225,7 +228,7 @@ def _first_address(text: str) -> str:
     """The first of several plain addresses, all of them this account's (GitHub's verified ones), or the one with a
     separator behind it; "" for anything else."""
     parts = [part for part in _SEVERAL.split(text) if part]
-    return parts[0] if parts and all(map(_is_plain_address, parts)) else ""
+    return address_of(parts[0]) if parts and all(map(_is_plain_address, parts)) else ""
 
 
 def _is_plain_address(text: str) -> bool:
@@ -237,6 +240,8 @@ def address_of(text: str) -> str:
 
     Of several addresses, the one that Exchange marks as primary by ``SMTP:`` in upper case.
     """
+    if len(several := _NEXT_ADDRESS.split(text)) > 1:
+        text = " ".join(several)
     bare = text
     if displayed := _DISPLAYED.fullmatch(bare):
         bare = displayed[1]
@@ -244,7 +249,8 @@ def address_of(text: str) -> str:
     if text[:7].casefold() == "mailto:":
         bare = bare.partition("?")[0]
     if ADDRESS.fullmatch(bare):
-        return bare
+        local, _, domain = bare.rpartition("@")
+        return f"{local}@{written_domain(domain)}" if not domain.isascii() else bare
     primary = [part[5:] for part in _SEVERAL.split(text) if part.startswith("SMTP:")]
     if len(primary) == 1 and ADDRESS.fullmatch(primary[0]):
         return primary[0]

@@ -210,6 +210,27 @@ def test_methods_are_split_in_every_form_that_exports_use(text: str) -> None:
     assert json.loads(columns({"mfa_factors": text})["mfa_factors"]) == [{"kind": "sms"}, {"kind": "push"}]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "Keine",
+            "Aucun",
+            "Ninguno",
+            "Nessuno",
+            "geen",
+            "なし",
+            "无",
+            "None registered yet",
+            "Not an administrator",
+        ),
+        *("No administrator role", "keine Rollen", "Kein"),
+    ],
+)
+def test_a_word_for_no_role_makes_no_administrator(text: str) -> None:
+    assert columns({"admin_roles": text})["is_admin"] is False
+
+
 @pytest.mark.parametrize("field", ["groups", "admin_roles"])
 @pytest.mark.parametrize("text", ["A b|C", "A b;C", "A b, C", "A b\nC", '["A b", "C"]', "{A b, C}"])
 def test_names_are_split_in_every_form_that_exports_use(field: str, text: str) -> None:
@@ -262,6 +283,16 @@ OFF = [
     ),
     *("sms:disabled 2024-01-01", "sms:1:disabled", "sms:+4912 disabled", "sms:disabled & totp:none"),
     *("sms:0000", "voice:+00 000"),
+    # In other languages.
+    *(
+        "sms:keine",
+        "phone:未登録",
+        "push:nicht aktiviert",
+        "totp:désactivé",
+        "fido2:ninguna",
+        "push:не настроено",
+    ),
+    *("Keine", "aucune", "Nessuno", "geen", "なし", "无", "Nein", "Deaktiviert", "sms:FALSCH", "push:нет"),
 ]
 FACTORS_OFF = [
     {"type": "push", "enabled": False},
@@ -300,12 +331,11 @@ def test_a_factor_in_json_that_is_switched_off_does_not_count(factor: dict[str, 
         *("push:? sms:disabled", "sms:never used", "sms:Ann's lost phone", "sms:no longer used"),
         *([{"kind": "sms", "status": "unknown"}], [{"type": "push", "state": "Not available"}]),
         # A word that is no telephone number, and words of other languages.
-        *("sms:keine", "sms:to be set", "voice:geen nummer", "phone:未登録", "mobilePhone:x"),
         *(
-            "push:nicht aktiviert",
-            "totp:désactivé",
-            "fido2:ninguna",
-            "push:не настроено",
+            "sms:noch keine Nummer",
+            "sms:to be set",
+            "voice:geen nummer",
+            "mobilePhone:x",
             "push:setup required",
         ),
         *("push:exempt until May", "totp:access denied", "push:opted out"),
@@ -501,6 +531,30 @@ NEVER = [
         "none",
     ),
     *("null", "-", "(never)", "<never>", "**Never logged in**", "no sign-in", "", "  "),
+    *(
+        "Not logged in yet",
+        "User never logged in",
+        "Hasn't signed in yet",
+        "has not signed in",
+        "Nicht angemeldet",
+    ),
+    *(
+        "Hat sich noch nie angemeldet",
+        "Nunca ha accedido",
+        "Nunca se ha conectado",
+        "Jamais connectée",
+        "Aucune connexion",
+    ),
+    *(
+        "Nessun accesso",
+        "Nooit ingelogd",
+        "Aldrig inloggad",
+        "Никогда не входил",
+        "从未登录",
+        "ログイン履歴なし",
+    ),
+    # SAP and MySQL, in any order of day, month and year.
+    *("00.00.0000", "00/00/0000", "00/00/0000 00:00:00", "0000/00/00", "00-00-0000", "0000-00-00 00:00:00"),
 ]
 
 
@@ -830,6 +884,10 @@ def test_a_whole_number_with_a_fraction_is_the_number(field: str) -> None:
             "Kim@\u200bx.example",
             " Kim@x.example\xa0",
             "SMTP:Kim@x.example;smtp:other@x.example",
+            "SMTP:Kim@x.example+smtp:other@x.example",
+            "smtp:other@x.example+SMTP:Kim@x.example",
+            "SMTP:Kim@x.example|X500:/o=x/ou=y",
+            "SMTP:Kim@x.example|SIP:kim@x.example",
         ),
     ],
 )
@@ -1069,6 +1127,33 @@ def test_no_other_date_is_read_without_its_order(text: str) -> None:
             "=A2",
         ),
         *("EMP-TBD", "ID-PENDING", "tbd1", "unknown1", "emp_unknown_2", "-999", "ZZZZ", "aaa"),
+        *(
+            "entfällt",
+            "Aucune",
+            "ninguna",
+            "pendiente",
+            "intérimaire",
+            "Zeitarbeit",
+            "нет",
+            "なし",
+            "未定",
+            "없음",
+            "s/d",
+        ),
+        *(
+            "Pending-HR",
+            "NoEmpID",
+            "UNSET",
+            "NN",
+            "HR",
+            "Staff",
+            "nobody",
+            "WAHR",
+            "FALSCH",
+            "dummy1",
+            "test1",
+        ),
+        *("Contractor-ACME", "Vendor: Initech", "temp_agency"),
     ],
 )
 def test_an_employee_id_that_names_nobody_joins_nobody(text: str) -> None:
