@@ -2,7 +2,7 @@
 
 The library's own classes decode what looks like an encoded word (RFC 2047) when a header is made, and write the result as
 it is: a name from a directory could add recipients, headers and a body. They also lose spaces between encoded words.
-Here a text is only ever encoded, and addresses are told apart before anything is decoded.
+Here a text is only ever encoded, and a header is divided into addresses before anything is decoded.
 """
 
 import re
