@@ -98,7 +98,7 @@ _LOCK_DUE_POSTGRES = """
     SELECT due.*
     FROM unnest(%s::bigint[], %s::int[]) AS share (integration_id, deliveries)
     CROSS JOIN LATERAL (
-        SELECT id, integration_id, body, content_type, attempts, first_attempt_at, replays
+        SELECT id, integration_id, body, content_type, attempts, first_attempt_at, replays, event_id
         FROM notifications_delivery
         WHERE integration_id = share.integration_id AND state = 'due' AND due_at <= %s
         ORDER BY due_at
@@ -108,7 +108,7 @@ _LOCK_DUE_POSTGRES = """
 """
 # For one target. The transaction is IMMEDIATE, which locks the database.
 _LOCK_DUE_SQLITE = """
-    SELECT id, integration_id, body, content_type, attempts, first_attempt_at, replays
+    SELECT id, integration_id, body, content_type, attempts, first_attempt_at, replays, event_id
     FROM notifications_delivery
     WHERE integration_id = %s AND state = 'due' AND due_at <= %s
     ORDER BY due_at

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Min, OuterRef, QuerySet, Subquery
 from django.db.models.expressions import RawSQL
 
 from integrations.models import Integration
@@ -22,13 +22,19 @@ from integrations.services import KINDS, AttemptOutcome, Result
 from notifications import sql
 from notifications.delivery import fairness
 from notifications.delivery.fairness import Demand
-from notifications.models import Delivery
+from notifications.models import Delivery, Event
 
 log = logging.getLogger(__name__)
 
 # Literals, not parameters: SQLite uses a partial index only if it can read the condition.
 DUE = RawSQL("'due'", [])
 SENDING = RawSQL("'sending'", [])
+
+
+# An earlier message of a check that waits is at most this much older: attempts end after a day, and pauses are short.
+LOOK_BACK = timedelta(days=14)
+# So much later than the message for which it waits.
+POSTPONED_BY = timedelta(seconds=2)
 
 
 def lease_time() -> timedelta:
@@ -188,8 +194,10 @@ def claim(
 def _select_due(
     queues: Mapping[int, TargetQueue], shares: Mapping[int, int], lease: str, until: datetime, now: datetime
 ) -> list[ClaimedDelivery]:
-    """The oldest due deliveries, of each target its share, locked."""
+    """The oldest due deliveries, of each target its share, locked; without those that must wait for an earlier one."""
     wanted = {target: share for target, share in shares.items() if share and target in queues}
+    rows = sql.lock_due_deliveries(wanted, now)
+    early = _postpone_early(rows, now)
     return [
         ClaimedDelivery(
             row.id,
@@ -203,8 +211,39 @@ def _select_due(
             until,
             is_probe=queues[row.integration_id].breaker_until is not None,
         )
-        for row in sql.lock_due_deliveries(wanted, now)
+        for row in rows
+        if row.id not in early
     ]
+
+
+def _postpone_early(rows: Sequence[Delivery], now: datetime) -> set[UUID]:
+    """Postpone the messages that users no longer fail a check while an earlier message of the check waits for the same target:
+    an alert that is opened after it was resolved would stay open. Returns their ids."""
+    resolved = Event.objects.filter(
+        id__in={row.event_id for row in rows}, origin=Event.Origin.RESOLVED, check_ref__isnull=False
+    )
+    postponed = set()
+    for event in resolved:
+        earlier = Event.objects.filter(
+            check_ref_id=event.check_ref_id,
+            created_at__lt=event.created_at,
+            created_at__gte=event.created_at - LOOK_BACK,
+        )
+        for row in rows:
+            if row.event_id != event.id:
+                continue
+            waiting = Delivery.objects.filter(
+                event__in=earlier, integration=row.integration_id, state__in=Delivery.OPEN
+            )
+            if (first := waiting.aggregate(count=Count("id"), due=Min("due_at")))["count"]:
+                due = max(first["due"] or now, now) + POSTPONED_BY
+                Delivery.objects.filter(id=row.id).update(due_at=due)
+                postponed.add(row.id)
+                log.info(
+                    "Postponed behind an earlier message of the check",
+                    extra={"delivery": str(row.id), "integration_id": row.integration_id},
+                )
+    return postponed
 
 
 def _use_rate(

@@ -14,13 +14,14 @@ from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from checks.models import Check
 from integrations import services as integrations
 from integrations.models import Integration
 from integrations.targets.webhook.kind import Webhook
 from integrations.transport.results import AttemptOutcome, Result
 from notifications import services
 from notifications.delivery import breaker, dispatcher, fairness, leases, recorder, sender
-from notifications.models import Attempt, Delivery
+from notifications.models import Attempt, Delivery, Event
 from tests.doubles.mail import mail_server
 from tests.receiver import Behaviour
 from tests.waiting import until
@@ -480,3 +481,44 @@ def test_the_queries_for_due_and_leased_deliveries_use_the_partial_indexes(webho
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE notifications_delivery")
         assert "delivery_due" in due.order_by("due_at").explain()
+
+
+# --- Order ------------------------------------------------------------------------------------------
+def age(delivery, *, origin="current", hours=0):
+    """Make the delivery's event of that origin and that much older."""
+    created_at = timezone.now() - timedelta(hours=hours)
+    Event.objects.filter(id=delivery.event_id).update(origin=origin, created_at=created_at)
+
+
+def test_that_users_no_longer_fail_is_sent_after_the_messages_that_they_do(
+    webhook, receiver, deliveries, queued_tasks
+):
+    """An alert that is opened after it was resolved would stay open."""
+    target = webhook()
+    (failed,), (resolved,) = deliveries(target), deliveries(target)
+    age(failed, origin="run", hours=5)
+    age(resolved, origin="resolved")
+    # The first one was tried before and waits for its next attempt.
+    Delivery.objects.filter(id=failed.id).update(due_at=timezone.now() + timedelta(seconds=1))
+    work(seconds=8)
+    assert ids(receiver) == [str(failed.id), str(resolved.id)]
+    assert states() == {"delivered": 2}
+    assert not resolved.log.exclude(outcome="delivered").exists()
+
+
+@pytest.mark.parametrize(
+    "other", ["another target", "another check", "later", "ended", "held", "of a run before the last weeks"]
+)
+def test_that_users_no_longer_fail_waits_for_nothing_else(other, webhook, receiver, deliveries, queued_tasks):
+    target = webhook()
+    second = webhook(name="second", path="/second") if other == "another target" else target
+    (failed,), (resolved,) = deliveries(second), deliveries(target)
+    age(failed, origin="run", hours={"later": -1, "of a run before the last weeks": 24 * 20}.get(other, 5))
+    age(resolved, origin="resolved")
+    Delivery.objects.filter(id=failed.id).update(due_at=timezone.now() + timedelta(hours=1))
+    if other == "another check":
+        Event.objects.filter(id=failed.event_id).update(check_ref=Check.objects.get(slug="password-age"))
+    elif other in ("ended", "held"):
+        Delivery.objects.filter(id=failed.id).update(state="dead" if other == "ended" else "held")
+    work()
+    assert ids(receiver) == [str(resolved.id)]
