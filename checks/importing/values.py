@@ -112,6 +112,11 @@ _DISPLAYED = re.compile(r"[^<>]*<\s*([^\s@,;<>]+@[^\s@,;<>]+)\s*>")
 _DISTINGUISHED_NAME = re.compile(r"\s*(?:CN|UID|OU|DC|O|E)\s*=.+,\s*(?:CN|OU|DC|O|C|L|ST)\s*=.+", re.I | re.S)
 
 
+_FIRST_PART = re.compile(r'[^=]*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>(?:[^,\\]|\\.)*))', re.S)
+# A byte in hexadecimal, or a sign.
+_ESCAPED = re.compile(rb"\\([0-9A-Fa-f]{2}|.)", re.S)
+
+
 def shorten(value: object) -> str:
     """A value as an error shows it: one line of printable text, at most ``SHOWN`` characters."""
     text = value if isinstance(value, str) else repr(value)
@@ -130,9 +135,17 @@ def is_distinguished_name(text: str) -> bool:
 
 
 def common_name(name: str) -> str:
-    """The value of the first part of a distinguished name, its escapes resolved (RFC 4514, section 3)."""
-    part = re.split(r"(?<!\\),", name)[0].partition("=")[2].strip()
-    return re.sub(r"\\(.)", r"\1", part)
+    """The value of the first part of a distinguished name, its escapes resolved (RFC 4514, section 3), also one in quotes
+    (RFC 2253, section 4)."""
+    found = _FIRST_PART.match(name)
+    if found is None:
+        return ""
+    value = found["quoted"] if found["quoted"] is not None else found["plain"].strip()
+    return _ESCAPED.sub(_without_escape, value.encode()).decode("utf-8", "replace")
+
+
+def _without_escape(found: re.Match[bytes]) -> bytes:
+    return bytes.fromhex(found[1].decode()) if len(found[1]) == 2 else found[1]
 
 
 # --- Converters: value (or MISSING) in, column value out, Refused where it cannot be -----------------

@@ -104,9 +104,11 @@ def _rows(lines: _Lines, mapping: Mapping[str, str] | None, *, as_written: bool)
                 ),
             )
             continue
+        if not any(cell.strip() for cell in row):
+            continue  # spreadsheets leave such rows at the end
         if len(row) == width:
             yield line, dict(zip(fields, row, strict=True))
-        elif row:
+        else:
             expected = f"a row of {width} cells like the header (it has {len(row)})"
             yield line, UnreadableRecord(_ragged(fields, row), ("row", shorten(",".join(row)), expected))
 
@@ -152,7 +154,7 @@ def _is_wide(line: str, delimiter: str) -> bool:
 
 def _names(line: str, name: str, delimiter: str) -> bool:
     """Whether the line has a cell that is the name of a column."""
-    cells = [cell.strip().strip('"').strip() for cell in line.split(delimiter or delimiter_of(line))]
+    cells = [_visible(_visible(cell).strip('"')) for cell in line.split(delimiter or delimiter_of(line))]
     return name in cells or name.casefold() in [cell.casefold() for cell in cells if name == "login"]
 
 
@@ -174,12 +176,20 @@ def delimiter_of(header: str) -> str:
 
 def _header(reader: Iterator[list[str]]) -> list[str]:
     try:
-        header = [name.strip() for name in next(reader)]
+        header = [_visible(name) for name in next(reader)]
     except csv.Error as error:
         raise SourceError(f"the header row cannot be read: {error}") from error
     if len(header) > MAX_COLUMNS:
         raise SourceError(f"the header names {len(header):,} columns; at most {MAX_COLUMNS:,} are read")
     return header
+
+
+# A second byte order mark, and what else stands unseen in a copied header.
+_UNSEEN = dict.fromkeys(map(ord, "\ufeff\u200b\u200e\u200f\u2060"))
+
+
+def _visible(name: str) -> str:
+    return name.translate(_UNSEEN).strip()
 
 
 def _own_names(header: list[str]) -> list[str]:

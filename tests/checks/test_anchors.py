@@ -19,6 +19,7 @@ STORED = b64encode(UUID(GUID).bytes_le).decode()
         f"{{{GUID.upper()}}}",
         f"urn:uuid:{GUID}",
         STORED,
+        f"X'{UUID(GUID).bytes_le.hex()}'",
     ],
 )
 def test_a_guid_is_one_in_every_form(written: str) -> None:

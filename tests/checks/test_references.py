@@ -4,6 +4,7 @@ import pytest
 
 from checks.catalogue import CATALOGUE
 from checks.catalogue.definition import Settings
+from checks.importing.values import common_name
 from checks.models import Account, Import, User
 from tests.checks.factories import NOW
 from tests.checks.imports import load
@@ -46,6 +47,22 @@ def test_a_distinguished_name_is_resolved_within_its_source(boss: dict[str, str]
     assert (warnings(done), outcome("kim")) == ([], "passes")
     assert load([{"login": "kim", "status": "active", "manager": BOSS}]).unchanged == 1
     assert manager_of("kim") == boss["login"]
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("CN=Boss\\2C Big,OU=Staff,DC=x", "Boss, Big"),
+        ('CN="Boss, Big",OU=Staff,DC=x', "Boss, Big"),
+        ("CN=J\\C3\\BCrgen,OU=Staff,DC=x", "Jürgen"),
+        ("CN=A\\+B\\=C,OU=Staff,DC=x", "A+B=C"),
+        ('CN="Say \\"hi\\"",OU=Staff,DC=x', 'Say "hi"'),
+        ("CN= Ann Lee ,OU=Staff,DC=x", "Ann Lee"),
+        ("CN=Ann\\FF,OU=x", "Ann\ufffd"),
+    ],
+)
+def test_the_escapes_of_a_distinguished_name_are_resolved(written: str, name: str) -> None:
+    assert common_name(written) == name
 
 
 def test_a_distinguished_name_is_resolved_once_its_account_comes() -> None:

@@ -306,6 +306,16 @@ def test_a_narrow_file_has_its_header_in_the_first_line(data: str) -> None:
     assert record["login"] == "kim"
 
 
+@pytest.mark.parametrize("mark", ["\ufeff", "\u200b", "\u200e"])
+def test_a_name_of_a_column_has_no_unseen_character(mark: str) -> None:
+    data = f"\ufeff{mark}login,{mark}title{mark}\nkim,x\n"
+    assert read("csv", data) == [(2, {"login": "kim", "title": "x"})]
+
+
+def test_a_row_of_empty_cells_is_none() -> None:
+    assert read("csv", "login,title\n,\nkim,x\n , \n,,,\n") == [(3, {"login": "kim", "title": "x"})]
+
+
 def test_a_separator_line_names_the_delimiter() -> None:
     assert read("csv", "sep=|\nlogin|groups\nkim|a,b\n") == [(3, {"login": "kim", "groups": "a,b"})]
 
