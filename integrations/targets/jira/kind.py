@@ -6,7 +6,6 @@ Atlassian Document Format hold no markup).
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import ClassVar
 from urllib.parse import urlencode
 
@@ -14,8 +13,15 @@ from integrations.formatted_text import Block, Line, Paragraph, TextSpan
 from integrations.json_types import Json, JsonMapping, JsonObject
 from integrations.target_data import AttemptRequest, Event, RenderedBody, Target
 from integrations.targets.jira.preview import issue_page
-from integrations.targets.shared.call import Call, PageAnswered
-from integrations.targets.shared.json_answers import compact, object_at, objects_at, parse_object, texts_at
+from integrations.targets.shared.call import Call
+from integrations.targets.shared.json_answers import (
+    compact,
+    object_at,
+    objects_at,
+    parse_object,
+    text_at,
+    texts_at,
+)
 from integrations.targets.shared.preview import MessagePreview, source_of
 from integrations.targets.shared.setting_fields import TIMES, Field
 from integrations.targets.shared.summary import EventSummary, fit_into, truncate
@@ -24,10 +30,13 @@ from integrations.transport import http
 from integrations.transport.results import AttemptOutcome, Result
 
 MAX_SUMMARY = 255
-# The issue property with the ids of the deliveries that an issue contains already.
+# The property of an issue or a comment with the delivery that made it. Jira stores it in the request that makes the
+# issue or comment, so no second request can fail between the two, and none needs the permission Edit issues.
 PROPERTY = "identity-checks"
-REMEMBERED = 50
-PERMISSIONS = ("CREATE_ISSUES", "ADD_COMMENTS", "BROWSE_PROJECTS")
+# Comments that are searched for a delivery, the newest first. One of 30,000 bytes comes back somewhat longer.
+SEARCHED_COMMENTS = 50
+COMMENT_LIMITS = http.AnswerLimits(body=4 * 1024 * 1024, received=5 * 1024 * 1024)
+PERMISSIONS = ("CREATE_ISSUES", "ADD_COMMENTS", "BROWSE_PROJECTS", "TRANSITION_ISSUES")
 PRIORITIES = {"critical": "Highest", "high": "High", "medium": "Medium", "low": "Low"}
 
 
@@ -106,13 +115,7 @@ class Jira(TargetKind):
             if plan["do"] != "fail":
                 return call.outcome(answer, reason="Nothing to add or to close: the check has no open issue.")
             return jira.create(plan["fields"], request.id)
-        key, held = str(issues[0].get("key")), _held(issues[0])
-        if request.id in held:
-            return call.outcome(answer, reason=f"{key} holds this event already.")
-        commented = jira.comment(key, plan["text"], request.id, held)
-        if commented.status != 201 or plan["do"] != "resolve":
-            return jira.outcome(commented, f"Added to {key}.")
-        return jira.close(key)
+        return jira.add(answer, issues[0], plan, request.id)
 
 
 class _Site:
@@ -121,9 +124,12 @@ class _Site:
         settings = target.settings
         self.auth = http.HTTPBasicAuth(settings["email"].encode(), target.secrets["api_token"].encode())
 
-    def ask(self, method: str, path: str, body: Json = None) -> http.HttpAnswer:
+    def ask(
+        self, method: str, path: str, body: Json = None, limits: http.AnswerLimits | None = None
+    ) -> http.HttpAnswer:
         url = f"{self.target.settings['url'].rstrip('/')}/rest/api/3/{path}"
-        return self.call.request(method, url, body=compact(body) if body is not None else b"", auth=self.auth)
+        sent = compact(body) if body is not None else b""
+        return self.call.request(method, url, body=sent, auth=self.auth, limits=limits)
 
     def test(self) -> AttemptOutcome:
         """Read the permissions in the project; nothing is created."""
@@ -137,7 +143,7 @@ class _Site:
             if missing:
                 reason = f"The account lacks permissions in the project: {', '.join(missing)}."
                 return self.call.outcome(answer, Result.PERMANENT, reason)
-        return self.outcome(answer, "The account may create issues and comments in the project.")
+        return self.outcome(answer, "The account may create, comment and move issues in the project.")
 
     def open_issue(self, label: str) -> http.HttpAnswer:
         jql = f'project = "{self.target.settings["project"]}" AND labels = "{label}" AND statusCategory != Done ORDER BY created DESC'
@@ -147,26 +153,59 @@ class _Site:
     def create(self, fields: JsonMapping, id: str) -> AttemptOutcome:
         properties = [{"key": PROPERTY, "value": {"deliveries": [id]}}]
         answer = self.ask("POST", "issue", {"fields": fields, "properties": properties})
-        return self.outcome(answer, f"Made the issue {parse_object(answer.body).get('key', '')}.")
+        return self.outcome(answer, f"Made {text_at(parse_object(answer.body), 'key') or 'an issue'}.")
 
-    def comment(self, key: str, text: Json, id: str, held: list[str]) -> http.HttpAnswer:
-        answer = self.ask("POST", f"issue/{key}/comment", {"body": text})
-        if answer.status == 201:
-            kept = {"deliveries": [*held, id][-REMEMBERED:]}
-            with suppress(PageAnswered):
-                # The comment exists, whether or not this succeeds.
-                self.ask("PUT", f"issue/{key}/properties/{PROPERTY}", kept)
-        return answer
+    def add(self, search: http.HttpAnswer, issue: JsonMapping, plan: JsonMapping, id: str) -> AttemptOutcome:
+        """Comment on the open issue that ``search`` found and, for ``resolve``, close it. A retry does what is left."""
+        key = text_at(issue, "key")
+        answer = self.comments(key)
+        # Of comments beyond the limit none is read: one that is repeated is better than one that is missing.
+        comments = [] if answer.cut else objects_at(parse_object(answer.body), "comments")
+        if answer.status != 200 or comments is None:
+            return self.unexpected(answer, "comments")
+        commented = [delivery for comment in comments if (delivery := _delivery(comment))]
+        if id not in (*commented, *_deliveries(issue)):
+            answer = self.comment(key, plan["text"], id)
+            if not answer.is_success or plan["do"] != "resolve":
+                return self.outcome(answer, f"Added to {key}.")
+        elif plan["do"] != "resolve":
+            return self.call.outcome(search, reason=f"{key} holds this event already.")
+        elif commented and commented[0] != id:
+            # Users failed the check again after this event, so the issue is needed.
+            reason = f"{key} holds this event already, and a later one: it stays open."
+            return self.call.outcome(search, reason=reason)
+        return self.close(key)
+
+    def comments(self, key: str) -> http.HttpAnswer:
+        # The reference of this request does not list the expansion, but Atlassian's own GitHub for Jira uses it.
+        query = {"orderBy": "-created", "maxResults": SEARCHED_COMMENTS, "expand": "properties"}
+        return self.ask("GET", f"issue/{key}/comment?{urlencode(query)}", limits=COMMENT_LIMITS)
+
+    def comment(self, key: str, text: Json, id: str) -> http.HttpAnswer:
+        properties = [{"key": PROPERTY, "value": {"delivery": id}}]
+        return self.ask("POST", f"issue/{key}/comment", {"body": text, "properties": properties})
 
     def close(self, key: str) -> AttemptOutcome:
         answer = self.ask("GET", f"issue/{key}/transitions")
-        if answer.status != 200:
+        transitions = objects_at(parse_object(answer.body), "transitions")
+        if answer.status != 200 or transitions is None:
             return self.unexpected(answer, "transitions")
-        for transition in objects_at(parse_object(answer.body), "transitions") or ():
+        for transition in transitions:
             if object_at(transition, "to", "statusCategory").get("key") == "done":
                 move = {"transition": {"id": transition.get("id")}}
                 moved = self.ask("POST", f"issue/{key}/transitions", move)
                 return self.outcome(moved, f"Closed {key}.")
+        return self.without_transition(key)
+
+    def without_transition(self, key: str) -> AttemptOutcome:
+        """The outcome if no transition to Done exists: the issue is closed already, or the account may not close it."""
+        answer = self.ask("GET", f"issue/{key}?fields=status")
+        status = object_at(parse_object(answer.body), "fields", "status")
+        if answer.status != 200 or not status:
+            return self.unexpected(answer, "fields")
+        if text_at(status, "statusCategory", "key") == "done":
+            # Jira's search shows a closed issue as open for some seconds, such as to a retry whose transition had no answer.
+            return self.call.outcome(answer, reason=f"{key} is closed already.")
         reason = f"{key} has no transition to a status of the category Done that this account may use."
         return self.call.outcome(answer, Result.PERMANENT, reason)
 
@@ -182,13 +221,23 @@ class _Site:
             return self.call.outcome(answer, reason=done)
         body = parse_object(answer.body)
         errors = texts_at(body, "errorMessages")
-        errors += [f"{name}: {text}" for name, text in object_at(body, "errors").items()]
+        fields = object_at(body, "errors")
+        errors += [f"{name}: {text}" if (text := text_at(fields, name)) else name for name in fields]
         reason = f"Jira answered {answer.status}: {'; '.join(errors)}" if errors else None
         return self.call.outcome(answer, reason=reason)
 
 
-def _held(issue: JsonMapping) -> list[str]:
+def _deliveries(issue: JsonMapping) -> list[str]:
+    """The deliveries in an issue's property: the one that made it; up to version 0.3.0 also those of its comments."""
     return texts_at(object_at(issue, "properties", PROPERTY), "deliveries")
+
+
+def _delivery(comment: JsonMapping) -> str:
+    """The delivery that made a comment; empty for a comment of others."""
+    for item in objects_at(comment, "properties") or ():
+        if item.get("key") == PROPERTY:
+            return text_at(item, "value", "delivery")
+    return ""
 
 
 def _plan(summary: EventSummary, target: Target) -> JsonObject:

@@ -51,21 +51,29 @@ class Call:
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
         auth: http.AuthBase | None = None,
+        limits: http.AnswerLimits | None = None,
     ) -> http.HttpAnswer:
         """Send a request to a vendor's API. Raises like :meth:`send`, and :class:`PageAnswered`."""
         given = {"User-Agent": user_agent(), "Accept": "application/json", **(headers or {})}
         if body:
             given.setdefault("Content-Type", JSON)
-        answer = self.send(method, url, headers=given, body=body, auth=auth)
+        answer = self.send(method, url, headers=given, body=body, auth=auth, limits=limits)
         # No API that is called here answers in HTML or XML. The content type does not tell: Slack's “ok” is text/html.
         if answer.is_success and answer.body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
             raise PageAnswered(answer)
         return answer
 
     def send(
-        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes, auth: http.AuthBase | None
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        auth: http.AuthBase | None,
+        limits: http.AnswerLimits | None = None,
     ) -> http.HttpAnswer:
-        """Send a request.
+        """Send a request. ``limits``: of its answer; by default those of the answers to messages.
 
         Raises :class:`~integrations.transport.http.TransportError` or :class:`~integrations.auth.tokens.TokenError`.
         """
@@ -79,6 +87,7 @@ class Call:
             auth=auth,
             tls=tls.tls_of(self.target),
             plain=allows_plain_http(self.target.settings),
+            limits=limits,
             **timeouts(self.target),
         )
 

@@ -37,7 +37,14 @@ def object_at(answer: JsonMapping, *keys: str) -> JsonObject:
     return found if isinstance(found, dict) else {}
 
 
+def text_at(answer: JsonMapping, *keys: str) -> str:
+    """The text at the nested keys, without space around it; empty if there is none."""
+    *parents, last = keys
+    found = object_at(answer, *parents).get(last)
+    return found.strip() if isinstance(found, str) else ""
+
+
 def texts_at(answer: JsonMapping, key: str) -> list[str]:
-    """The items of the list at ``key`` as texts; empty if there is no list."""
+    """The items of the list at ``key`` as texts, without nulls and empty texts; empty if there is no list."""
     found = answer.get(key)
-    return [str(item) for item in found] if isinstance(found, list) else []
+    return [str(item) for item in found if item not in (None, "")] if isinstance(found, list) else []
