@@ -19,7 +19,20 @@ class Instance:
         self.receiver = receiver
         self.incidents: dict[str, dict] = {}
         self.answer: Behaviour | None = None
-        receiver.script(TABLE, self._table)
+        # By method: the request has no effect.
+        self.answers: dict[str, Behaviour] = {}
+        # By method: the next such request has its effect, and another answer.
+        self.lost: dict[str, Behaviour] = {}
+        receiver.script(TABLE, self._losing(self._table))
+
+    def _losing(self, handler):
+        def losing(request: Recorded) -> Behaviour:
+            if scripted := self.answers.get(request.method):
+                return scripted
+            answer = handler(request)
+            return self.lost.pop(request.method, None) or answer
+
+        return losing
 
     def _table(self, request: Recorded) -> Behaviour:
         if request.header("Authorization") != AUTH:
@@ -47,7 +60,8 @@ class Instance:
             "notes": [],
             **incident,
         }
-        self.receiver.script(f"{TABLE}/{sys_id}", lambda request: self._patch(sys_id, request))
+        patch = self._losing(lambda request: self._patch(sys_id, request))
+        self.receiver.script(f"{TABLE}/{sys_id}", patch)
         return Behaviour(status=201, body=json.dumps({"result": self.incidents[sys_id]}).encode())
 
     def _patch(self, sys_id: str, request: Recorded) -> Behaviour:

@@ -9,10 +9,10 @@ from html import escape
 from typing import ClassVar
 from urllib.parse import quote, urlencode
 
-from integrations.json_types import Json, JsonObject
+from integrations.json_types import Json, JsonMapping, JsonObject
 from integrations.target_data import AttemptRequest, Event, RenderedBody, Target
 from integrations.targets.shared.call import Call
-from integrations.targets.shared.json_answers import compact, object_at, objects_at, parse_object
+from integrations.targets.shared.json_answers import compact, objects_at, parse_object, text_at
 from integrations.targets.shared.preview import MessagePreview, page_of, source_of
 from integrations.targets.shared.setting_fields import TIMES, Field
 from integrations.targets.shared.summary import EventSummary, fit_into, truncate
@@ -23,6 +23,10 @@ from integrations.transport.results import AttemptOutcome, Result
 # Max length in sys_dictionary as delivered. ServiceNow truncates longer values silently (KB0685779).
 MAX_SHORT, MAX_TEXT = 160, 4_000
 RESOLVED = "6"
+# correlation_display takes 100 characters: the ends of the last seven ids of deliveries, 48 random bits each.
+REMEMBERED, ID_END = 7, 12
+# The end of an answer that reports an error, whatever its status (KB1297438). Within a text of JSON these quotes are escaped.
+FAILURE = re.compile(rb'"status"\s*:\s*"failure"')
 URGENCIES = {"critical": "1", "high": "1", "medium": "2", "low": "3"}
 ADVICE = {
     401: "ServiceNow refused the user name or password.",
@@ -79,34 +83,16 @@ class ServiceNow(TargetKind):
         table = _Incidents(target, call)
         answer = table.open(plan["correlation_id"])
         found = objects_at(parse_object(answer.body), "result")
-        if answer.is_success and (answer.status != 200 or found is None):
-            reason = (
-                f"What answered {answer.status} is not ServiceNow's Table API: it answers 200 with “result”."
-            )
-            return call.outcome(answer, Result.RETRYABLE, reason)
-        if answer.status != 200 or found is None:
-            return table.outcome(answer)
+        if answer.status != 200 or found is None or _is_failure(answer):
+            return table.unread(answer)
         if plan["do"] == "test":
             return table.outcome(answer, "The user may read incidents.")
-        if not found:
-            if plan["do"] != "fail":
-                reason = "Nothing to note or to resolve: the check has no open incident."
-                return call.outcome(answer, reason=reason)
-            made = {
-                **plan["incident"],
-                "correlation_id": plan["correlation_id"],
-                "correlation_display": request.id,
-            }
-            answer = table.ask("POST", "", made)
-            return table.outcome(answer, f"Made {_number(answer)}.")
-        incident = found[0]
-        if incident.get("correlation_display") == request.id:
-            return call.outcome(answer, reason=f"{incident.get('number')} holds this event already.")
-        change = {**plan["change"], "correlation_display": request.id}
-        answer = table.ask("PATCH", f"/{quote(str(incident.get('sys_id')), safe='')}", change)
-        return table.outcome(
-            answer, f"{'Resolved' if plan['do'] == 'resolve' else 'Noted in'} {_number(answer)}."
-        )
+        if found:
+            return table.update(answer, found[0], plan, request.id)
+        if plan["do"] == "fail":
+            return table.create(plan, request.id)
+        reason = "Nothing to note or to resolve: the check has no open incident."
+        return call.outcome(answer, reason=reason)
 
 
 class _Incidents:
@@ -128,16 +114,79 @@ class _Incidents:
         }
         return self.ask("GET", f"?{urlencode(query)}")
 
+    def create(self, plan: JsonMapping, id: str) -> AttemptOutcome:
+        incident = {
+            **plan["incident"],
+            "correlation_id": plan["correlation_id"],
+            "correlation_display": id[-ID_END:],
+        }
+        answer = self.ask("POST", "", incident)
+        return self.outcome(answer, f"Made {_number(answer)}.")
+
+    def update(
+        self, search: http.HttpAnswer, incident: JsonMapping, plan: JsonMapping, id: str
+    ) -> AttemptOutcome:
+        """Apply the plan's change to the incident that ``search`` found, unless the incident holds the delivery."""
+        noted = _noted(incident)
+        if id[-ID_END:] in noted:
+            return self.call.outcome(search, reason=f"{incident.get('number')} holds this event already.")
+        change = {**plan["change"], "correlation_display": " ".join([*noted, id[-ID_END:]][-REMEMBERED:])}
+        answer = self.ask("PATCH", f"/{quote(text_at(incident, 'sys_id'), safe='')}", change)
+        done = "Resolved" if plan["do"] == "resolve" else "Noted in"
+        return self.outcome(answer, f"{done} {_number(answer)}.")
+
+    def unread(self, answer: http.HttpAnswer) -> AttemptOutcome:
+        """The outcome of a search that was not answered with a list."""
+        if answer.is_success and not _is_failure(answer):
+            reason = (
+                f"What answered {answer.status} is not ServiceNow's Table API: it answers 200 with “result”."
+            )
+            return self.call.outcome(answer, Result.RETRYABLE, reason)
+        return self.outcome(answer)
+
     def outcome(self, answer: http.HttpAnswer, done: str | None = None) -> AttemptOutcome:
+        error = _error(answer)
+        if answer.is_success and _is_failure(answer):
+            # The change may be stored or not. If it is, the next attempt finds the delivery in the incident.
+            reason = f"ServiceNow answered {answer.status}, but reports a failure"
+            return self.call.outcome(
+                answer, Result.RETRYABLE, f"{reason}: {error}" if error else f"{reason}."
+            )
         if answer.is_success:
             return self.call.outcome(answer, reason=done)
-        answer_text = f" {object_at(parse_object(answer.body), 'error').get('message', '')}"
-        advice = ADVICE.get(answer.status, f"ServiceNow answered {answer.status}.")
-        return self.call.outcome(answer, reason=f"{advice}{answer_text}".strip())
+        if answer.status in ADVICE:
+            return self.call.outcome(answer, reason=f"{ADVICE[answer.status]} {error}".strip())
+        reason = f"ServiceNow answered {answer.status}"
+        return self.call.outcome(
+            answer, reason=f"{reason}: {error}" if error else f"{reason} without a reason."
+        )
+
+
+def _is_failure(answer: http.HttpAnswer) -> bool:
+    """Whether an answer reports an error in its body, as a cancelled transaction does with status 200.
+
+    The error follows what was written before the transaction was cancelled, so the body may be malformed
+    (https://support.servicenow.com/kb?id=kb_article_view&sysparm_article=KB1297438).
+    """
+    return bool(parse_object(answer.body).get("error")) or FAILURE.search(answer.body) is not None
+
+
+def _error(answer: http.HttpAnswer) -> str:
+    """The message and the detail of an error; empty if there is neither."""
+    body = parse_object(answer.body)
+    message, detail = text_at(body, "error", "message"), text_at(body, "error", "detail")
+    if detail.startswith(message):
+        return detail
+    return f"{message}: {detail}" if detail else message
 
 
 def _number(answer: http.HttpAnswer) -> str:
-    return str(object_at(parse_object(answer.body), "result").get("number", "the incident"))
+    return text_at(parse_object(answer.body), "result", "number") or "the incident"
+
+
+def _noted(incident: JsonMapping) -> list[str]:
+    """The ends of the ids of the deliveries that an incident holds; versions up to 0.3.0 stored one whole id."""
+    return [id[-ID_END:] for id in text_at(incident, "correlation_display").split()]
 
 
 def _plan(summary: EventSummary, target: Target) -> JsonObject:
