@@ -13,7 +13,7 @@ from typing import ClassVar
 from integrations.auth.signature_v4 import Credentials, CredentialScope, SignatureV4
 from integrations.target_data import AttemptRequest, Event, RenderedBody, Target
 from integrations.targets.shared.call import Call
-from integrations.targets.shared.json_answers import compact, objects_at, parse_object
+from integrations.targets.shared.json_answers import compact, objects_at, parse_object, text_at
 from integrations.targets.shared.setting_fields import TIMES, Field
 from integrations.targets.shared.target_kind import ALL_AUDIENCES, Inert, TargetKind
 from integrations.transport import http
@@ -129,10 +129,11 @@ def _outcome(call: Call, answer: http.HttpAnswer) -> AttemptOutcome:
     body = parse_object(answer.body)
     if not answer.is_success:
         # com.amazon.coral.service#AccessDeniedException
-        code = str(body.get("__type", "")).rpartition("#")[2]
-        return _refused(call, answer, code, str(body.get("message") or body.get("Message") or ""))
+        code = text_at(body, "__type").rpartition("#")[2]
+        return _refused(call, answer, code, text_at(body, "message") or text_at(body, "Message"))
     entries, failed = objects_at(body, "Entries"), body.get("FailedEntryCount")
-    if not entries and isinstance(failed, int) and failed:
+    code = text_at(entries[0], "ErrorCode") if entries else ""
+    if isinstance(failed, int) and failed and not code:
         return call.outcome(
             answer, Result.RETRYABLE, "EventBridge did not take the event, and does not say why."
         )
@@ -140,8 +141,8 @@ def _outcome(call: Call, answer: http.HttpAnswer) -> AttemptOutcome:
         reason = "What answered is not EventBridge: no “Entries” in it."
         return call.unlike_vendor(answer, reason)
     (entry, *_) = entries
-    if failed or "ErrorCode" in entry:
-        return _refused(call, answer, str(entry.get("ErrorCode", "")), str(entry.get("ErrorMessage", "")))
+    if code:
+        return _refused(call, answer, code, text_at(entry, "ErrorMessage"))
     return call.outcome(answer, reason=f"EventBridge took the event as {entry.get('EventId', '')}.")
 
 

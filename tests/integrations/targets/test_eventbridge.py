@@ -180,6 +180,8 @@ def test_wrong_credentials_are_a_refusal_with_advice(receiver, bus, change, reas
         Behaviour(status=503, body=b"<html>"),
         Behaviour(body=b"<html>Sign in</html>"),
         Behaviour(body=b'{"FailedEntryCount":1,"Entries":[]}'),
+        Behaviour(body=b'{"FailedEntryCount":1,"Entries":[{}]}'),
+        Behaviour(body=b'{"FailedEntryCount":1,"Entries":[{"ErrorCode":null,"ErrorMessage":null}]}'),
     ],
 )
 def test_what_passes_is_retried(receiver, bus, answer):
