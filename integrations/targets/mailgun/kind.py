@@ -9,7 +9,7 @@ from typing import ClassVar
 from integrations.auth.authorization import Basic
 from integrations.target_data import Target
 from integrations.targets.shared.call import Call
-from integrations.targets.shared.json_answers import parse_object
+from integrations.targets.shared.json_answers import parse_object, text_at
 from integrations.targets.shared.mail.mail_kind import MAIL_FIELDS, MailKind, OutgoingMail
 from integrations.targets.shared.setting_fields import TIMES, Field
 from integrations.transport.results import AttemptOutcome
@@ -83,7 +83,7 @@ class Mailgun(MailKind):
             )
             return call.outcome(answer, reason=f"Mailgun {sent}.")
         advice = ADVICE.get(answer.status)
-        text = str(found.get("message", ""))
+        text = text_at(found, "message")
         is_recipient = answer.status == 400 and text.startswith("to parameter")
         return call.outcome(
             answer,

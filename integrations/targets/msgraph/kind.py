@@ -12,7 +12,7 @@ from integrations.json_types import JsonMapping
 from integrations.target_data import Target
 from integrations.targets.shared.call import Call
 from integrations.targets.shared.entra import APPLICATION_FIELDS, LOGIN_URL, application
-from integrations.targets.shared.json_answers import object_at, parse_object
+from integrations.targets.shared.json_answers import object_at, parse_object, text_at
 from integrations.targets.shared.mail.mail_kind import MAIL_FIELDS, MailKind, OutgoingMail
 from integrations.targets.shared.setting_fields import Field, timeout_fields
 from integrations.transport.results import AttemptOutcome
@@ -76,7 +76,7 @@ class MicrosoftGraph(MailKind):
             # The API answers 202 alone.
             return call.unlike_vendor(answer, f"Microsoft Graph answers 202, but this was {answer.status}.")
         error = object_at(parse_object(answer.body), "error")
-        code = str(error.get("code", ""))
+        code = text_at(error, "code")
         return call.outcome(
             answer,
             reason=_reason(error, code) if code else None,
@@ -85,4 +85,5 @@ class MicrosoftGraph(MailKind):
 
 
 def _reason(error: JsonMapping, code: str) -> str:
-    return f"{ADVICE.get(code, 'Microsoft Graph refused the message.')} {code}: {error.get('message', '')}"
+    advice = ADVICE.get(code, "Microsoft Graph refused the message.")
+    return f"{advice} {code}: {text_at(error, 'message')}".removesuffix(": ")

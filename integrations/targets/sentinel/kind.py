@@ -9,7 +9,7 @@ from integrations.auth.authorization import OAuthClientCredentials
 from integrations.target_data import AttemptRequest, Event, RenderedBody, Target
 from integrations.targets.shared.call import Call
 from integrations.targets.shared.entra import APPLICATION_FIELDS, LOGIN_URL, application
-from integrations.targets.shared.json_answers import compact, parse_object
+from integrations.targets.shared.json_answers import compact, parse_object, text_at
 from integrations.targets.shared.setting_fields import TIMES, Field
 from integrations.targets.shared.target_kind import Inert, TargetKind
 from integrations.targets.shared.user_rows import user_rows
@@ -86,14 +86,10 @@ class Sentinel(TargetKind):
         if answer.is_success:
             # The API answers 204 alone.
             return call.unlike_vendor(answer, f"Azure answers 204, but this was {answer.status}.")
-        error = parse_object(answer.body).get("error")
-        answer_text = (
-            f" {error['code']}: {error.get('message', '')}"
-            if isinstance(error, dict) and "code" in error
-            else ""
-        )
+        body = parse_object(answer.body)
+        error = ": ".join(filter(None, (text_at(body, "error", "code"), text_at(body, "error", "message"))))
         advice = ADVICE.get(answer.status)
-        return call.outcome(answer, reason=f"{advice}{answer_text}" if advice else None)
+        return call.outcome(answer, reason=f"{advice} {error}".strip() if advice else None)
 
     def _post(
         self, request: AttemptRequest, target: Target, call: Call, auth: OAuthClientCredentials

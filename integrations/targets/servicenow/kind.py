@@ -129,7 +129,8 @@ class _Incidents:
         """Apply the plan's change to the incident that ``search`` found, unless the incident holds the delivery."""
         noted = _noted(incident)
         if id[-ID_END:] in noted:
-            return self.call.outcome(search, reason=f"{incident.get('number')} holds this event already.")
+            number = text_at(incident, "number") or "The incident"
+            return self.call.outcome(search, reason=f"{number} holds this event already.")
         change = {**plan["change"], "correlation_display": " ".join([*noted, id[-ID_END:]][-REMEMBERED:])}
         answer = self.ask("PATCH", f"/{quote(text_at(incident, 'sys_id'), safe='')}", change)
         done = "Resolved" if plan["do"] == "resolve" else "Noted in"

@@ -45,6 +45,6 @@ def text_at(answer: JsonMapping, *keys: str) -> str:
 
 
 def texts_at(answer: JsonMapping, key: str) -> list[str]:
-    """The items of the list at ``key`` as texts, without nulls and empty texts; empty if there is no list."""
+    """The texts of the list at ``key``, without empty ones and items of other types; empty if there is no list."""
     found = answer.get(key)
-    return [str(item) for item in found if item not in (None, "")] if isinstance(found, list) else []
+    return [item for item in found if item and isinstance(item, str)] if isinstance(found, list) else []

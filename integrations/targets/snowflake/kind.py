@@ -20,7 +20,7 @@ from integrations.json_types import JsonObject
 from integrations.target_data import AttemptRequest, Event, RenderedBody, Target
 from integrations.targets.shared.call import Call
 from integrations.targets.shared.documents import DocumentReader
-from integrations.targets.shared.json_answers import compact, parse_object
+from integrations.targets.shared.json_answers import compact, parse_object, text_at
 from integrations.targets.shared.setting_fields import CA, Field, timeout_fields
 from integrations.targets.shared.target_kind import Inert, TargetKind
 from integrations.targets.shared.user_rows import user_rows
@@ -198,7 +198,7 @@ def _of_answer(answer: http.HttpAnswer, call: Call) -> AttemptOutcome:
         return call.outcome(answer, Result.RETRYABLE, reason)
     if answer.status == 200:
         return call.outcome(answer, reason="Snowflake has merged the rows.")
-    answer_text = str(parse_object(answer.body).get("message", "")).strip()
+    answer_text = text_at(parse_object(answer.body), "message")
     advice = {
         401: _KEY_REFUSED,
         403: "Snowflake forbids it to this user or from this address.",

@@ -11,7 +11,7 @@ from integrations.target_data import AttemptRequest, Event, RenderedBody, Target
 from integrations.targets.shared.adaptive_card import attachment
 from integrations.targets.shared.adaptive_card_page import card_page
 from integrations.targets.shared.call import Call
-from integrations.targets.shared.json_answers import compact, parse_object
+from integrations.targets.shared.json_answers import compact, parse_object, text_at
 from integrations.targets.shared.preview import MessagePreview, source_of
 from integrations.targets.shared.setting_fields import TIMES, Field
 from integrations.targets.shared.summary import EventSummary, fit_into
@@ -112,7 +112,7 @@ class Webex(TargetKind):
             return call.outcome(answer, Result.RETRYABLE)
         if answer.status not in (*ADVICE, 400):
             return call.outcome(answer)
-        answer_text = str(parse_object(answer.body).get("message", ""))
+        answer_text = text_at(parse_object(answer.body), "message")
         return call.outcome(
             answer,
             reason=f"{ADVICE.get(answer.status, 'Webex refused the message.')} {answer_text}".strip(),

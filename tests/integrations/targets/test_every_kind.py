@@ -403,6 +403,35 @@ def test_no_answer_makes_it_fall_over(kind, sample, receiver, status, body):
         assert outcome.reason
 
 
+# The shapes of the vendors' errors, with nulls for their texts.
+NULL_MESSAGES = [
+    {"error": {"code": None, "message": None, "detail": None}, "status": "failure"},
+    {"error": {"code": "X", "message": None}},
+    {"errorMessages": [None], "errors": {"field": None}},
+    {"errors": [{"message": None, "field": None}], "message": None},
+    {"errors": [None], "message": None, "text": None, "code": None},
+    {"__type": None, "message": None, "Message": None},
+    {"__type": "x#X", "message": None},
+    {"ok": False, "error": None},
+]
+
+
+@over_http
+@pytest.mark.django_db
+@pytest.mark.parametrize("body", NULL_MESSAGES, ids=json.dumps)
+def test_a_reason_has_no_null_of_the_vendor(kind, sample, receiver, body):
+    integration = services.save_integration(
+        name="Sample", kind=kind.slug, document=document(sample, receiver)
+    ).integration
+    to = services.target_of(integration)
+    rendered = kind.render(events.failed(), to)
+    for status in (200, 202, 400, 401, 403, 404, 408, 422, 500):
+        answering(receiver, Behaviour(status=status, body=json.dumps(body).encode()))
+        outcome = kind.send(AttemptRequest("id", rendered.body, rendered.content_type, 1_700_000_000), to)
+        assert "None" not in outcome.reason
+        assert outcome.reason.strip(" :")
+
+
 PAGE = b"<!DOCTYPE html><html><title>Guest network</title><body>Please sign in</body></html>"
 
 

@@ -85,6 +85,31 @@ def test_a_wrong_key_is_a_refusal_without_the_key(receiver, service):
     assert "x" * 32 not in repr(outcome)
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"errors": ["'x' is invalid", None]}, "PagerDuty refused the event: 'x' is invalid."),
+        ({"errors": [], "message": "Event object is invalid"}, "PagerDuty refused the event: Event object is invalid."),
+        ({"errors": [None], "message": None}, "PagerDuty refused the event without a reason."),
+        (None, "PagerDuty refused the event without a reason."),
+    ],
+)  # fmt: skip
+def test_a_refusal_with_null_messages_is_a_sentence(receiver, body, said):
+    receiver.script("/v2/enqueue", Behaviour(status=400, body=json.dumps(body).encode()))
+    assert events.send(KIND, events.failed(), target(receiver)).reason == said
+
+
+@pytest.mark.parametrize("failing", [Behaviour(status=503), Behaviour(close="after")])
+@pytest.mark.parametrize("event", [events.failed(), events.connectivity(), events.resolved()])
+def test_a_retry_sends_the_same_key_so_that_an_alert_is_not_opened_twice(receiver, event, failing):
+    """PagerDuty joins events of one key to one alert, also if it took the first and its answer was lost."""
+    taken = Behaviour(status=202, body=b'{"status":"success"}')
+    receiver.script("/v2/enqueue", [failing, taken])
+    assert events.send(KIND, event, target(receiver)).result is Result.RETRYABLE
+    assert events.send(KIND, event, target(receiver)).result is Result.DELIVERED
+    assert len({json.loads(request.body)["dedup_key"] for request in receiver.requests}) == 1
+
+
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_what_passes_is_retried(receiver, status):
     receiver.script("/v2/enqueue", Behaviour(status=status))

@@ -168,6 +168,15 @@ def test_a_retry_resolves_what_is_still_open(receiver, instance, step):
     assert send(another(events.resolved(), "b"), to).reason == "Resolved INC0000000."
 
 
+def test_a_retry_finds_that_its_incident_is_resolved(receiver, instance):
+    to = target(receiver)
+    send(another(events.failed(), "a"), to)
+    instance.lost["PATCH"] = NO_ANSWER
+    assert send(another(events.resolved(), "b"), to).result is Result.RETRYABLE
+    outcome = send(another(events.resolved(), "b"), to)
+    assert (outcome.result, "Nothing to" in outcome.reason) == (Result.DELIVERED, True)
+
+
 def test_an_instance_that_hibernates_is_no_delivery(receiver, instance):
     instance.answer = Behaviour(body=b"<html>Your instance is hibernating</html>")
     assert send(events.failed(), target(receiver)).result is Result.RETRYABLE
