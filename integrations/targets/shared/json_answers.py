@@ -1,10 +1,14 @@
 """Writes JSON for an API, and reads values from any answer. Pure."""
 
 import json
+import re
 from collections.abc import Mapping
 
 from integrations.formats import bounded_json
 from integrations.json_types import Json, JsonMapping, JsonObject
+from integrations.transport.http import HttpAnswer
+
+_TITLE = re.compile(r"<title[^<>]*>([^<>]*)</title", re.IGNORECASE)
 
 
 def compact(value: object) -> bytes:
@@ -45,6 +49,40 @@ def text_at(answer: JsonMapping, *keys: str) -> str:
 
 
 def texts_at(answer: JsonMapping, key: str) -> list[str]:
-    """The texts of the list at ``key``, without empty ones and items of other types; empty if there is no list."""
+    """The texts of the list at ``key``, without empty ones and items of other types; a text is a list of itself."""
     found = answer.get(key)
-    return [item for item in found if item and isinstance(item, str)] if isinstance(found, list) else []
+    items = found if isinstance(found, list) else [found]
+    return [item for item in items if item and isinstance(item, str)]
+
+
+def text_of(value: Json) -> str:
+    """A value of an answer for a sentence: texts and numbers unchanged, others as JSON; "" for null and what is empty."""
+    if isinstance(value, str):
+        return value.strip()
+    # Not by compact(), which refuses NaN: an answer may have it.
+    return "" if value in (None, [], {}) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def code_and_message(code: str, message: str) -> str:
+    """“code: message”, or the one that is not empty."""
+    return ": ".join(part for part in (code, message) if part)
+
+
+def refusal_reason(answer: HttpAnswer, advice: str, words: str = "") -> str:
+    """Why a request was refused: ``advice``, then the vendor's ``words``, or without them the status and the body's text.
+
+    The texts are not changed or cut, because secrets in them are masked later.
+    """
+    if words:
+        return f"{advice} {words}"
+    text = _body_text(answer)
+    return f"{advice} The answer was {answer.status}{f': {text}' if text else '.'}"
+
+
+def _body_text(answer: HttpAnswer) -> str:
+    """The text of a body, or the title of a page of HTML. The end of a body that broke off may be a part of a secret."""
+    text = answer.body.decode("utf-8", "replace").strip() if answer.is_whole else ""
+    if not text.startswith("<"):
+        return text
+    title = _TITLE.search(text)
+    return title[1].strip() if title else ""

@@ -19,7 +19,7 @@ from integrations.json_types import JsonObject
 from integrations.target_data import AttemptRequest, Event, RenderedBody, Target
 from integrations.targets.shared.call import Call
 from integrations.targets.shared.documents import DocumentReader
-from integrations.targets.shared.json_answers import compact, parse_object
+from integrations.targets.shared.json_answers import compact, parse_object, refusal_reason, text_of
 from integrations.targets.shared.preview import MessagePreview, source_of
 from integrations.targets.shared.setting_fields import TIMES, Field
 from integrations.targets.shared.summary import EventSummary, fit_into, truncate
@@ -189,33 +189,44 @@ class Slack(TargetKind):
         ``is_message``: the request sent the message, so that it must not be repeated once it was taken.
         """
         body = parse_object(answer.body)
-        error = body.get("error") if body.get("ok") is False else None
-        if error is None and answer.status >= 400 and not body and len(answer.body) <= LONGEST_CODE:
-            error = answer.body.decode("utf-8", "replace").strip()
-        if not isinstance(error, str) or not error.replace("_", "").isalnum():
-            reason = "The answer is not from Slack's API: it has no “ok”."
-            is_bot = call.target.settings["mode"] == "bot"
-            if is_bot and answer.is_success and body.get("ok") is not True:
-                if not is_message:
-                    return call.outcome(answer, Result.RETRYABLE, answer.incomplete or reason)
-                return call.unlike_vendor(answer, reason)
-            if not is_bot and answer.is_success and answer.body.strip() not in (b"", b"ok"):
-                return call.unlike_vendor(answer, "Slack answers “ok”, but this was something else.")
-            return call.outcome(answer)
-        result = result_of_status(answer.status)[0]
-        if error in RETRYABLE:
-            result = Result.RETRYABLE
-        elif error in GONE:
-            result = Result.GONE
-        elif result in (Result.DELIVERED, Result.GONE):
-            result = Result.PERMANENT
-        advice = ERROR_TEXTS.get(error)
-        return call.outcome(
-            answer,
-            result,
-            f"{advice} ({error})" if advice else f"Slack answered with the error {error}.",
-            concerns_recipient=is_person and error in OF_PERSON,
-        )
+        if body.get("ok") is False:
+            return _failure(call, answer, text_of(body.get("error")), is_person=is_person)
+        if answer.status >= 400 and not body and (error := _error_text(answer.body)):
+            return _failure(call, answer, error, is_person=is_person)
+        reason = "The answer is not from Slack's API: it has no “ok”."
+        is_bot = call.target.settings["mode"] == "bot"
+        if is_bot and answer.is_success and body.get("ok") is not True:
+            if not is_message:
+                return call.outcome(answer, Result.RETRYABLE, answer.incomplete or reason)
+            return call.unlike_vendor(answer, reason)
+        if not is_bot and answer.is_success and answer.body.strip() not in (b"", b"ok"):
+            return call.unlike_vendor(answer, "Slack answers “ok”, but this was something else.")
+        return call.outcome(answer)
+
+
+def _error_text(body: bytes) -> str:
+    """The error code that an incoming webhook answers as text; "" for another text, such as a proxy's."""
+    text = body.decode("utf-8", "replace").strip() if len(body) <= LONGEST_CODE else ""
+    return text if text.replace("_", "").isalnum() else ""
+
+
+def _failure(call: Call, answer: http.HttpAnswer, error: str, *, is_person: bool) -> AttemptOutcome:
+    """The outcome of an error of Slack's. ``error`` is empty if Slack names none."""
+    result = result_of_status(answer.status)[0]
+    if error in RETRYABLE:
+        result = Result.RETRYABLE
+    elif error in GONE:
+        result = Result.GONE
+    elif result in (Result.DELIVERED, Result.GONE):
+        result = Result.PERMANENT
+    if advice := ERROR_TEXTS.get(error):
+        reason = f"{advice} ({error})"
+    elif error:
+        reason = f"Slack answered with the error {error}."
+    else:
+        reason = refusal_reason(answer, "Slack did not take the request, and names no error.")
+    is_of_person = is_person and error in OF_PERSON
+    return call.outcome(answer, result, reason, concerns_recipient=is_of_person)
 
 
 def _message(summary: EventSummary, target: Target) -> JsonObject:

@@ -102,6 +102,42 @@ def test_an_error_in_a_200_is_no_delivery(receiver, workspace, error, result):
     assert error in outcome.reason
 
 
+@pytest.mark.parametrize("mode", ["bot", "webhook"])
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ({}, "names no error. The answer was 200: "),
+        ({"error": None}, "names no error. The answer was 200: "),
+        ({"error": ""}, "names no error. The answer was 200: "),
+        ({"error": "invalid-blocks"}, "the error invalid-blocks."),
+        ({"error": "Something went wrong"}, "the error Something went wrong."),
+        ({"error": {"code": "no_text"}}, 'the error {"code":"no_text"}.'),
+        ({"error": 7}, "the error 7."),
+        ({"error": float("nan")}, "the error NaN."),
+    ],
+)
+def test_ok_false_is_no_delivery_whatever_the_error(receiver, mode, answer, reason):
+    receiver.script_the_rest(Behaviour(body=json.dumps({"ok": False, **answer}).encode()))
+    to = bot(receiver) if mode == "bot" else hook(receiver)
+    outcome = events.send(KIND, events.failed(), to)
+    assert outcome.result is Result.PERMANENT
+    assert reason in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("path", "event"), [("users.lookupByEmail", events.direct()), ("auth.test", events.connectivity())]
+)
+def test_ok_false_is_a_refusal_also_where_nothing_is_sent(receiver, path, event):
+    receiver.script(f"/api/{path}", Behaviour(body=b'{"ok":false,"error":null}'))
+    assert events.send(KIND, event, bot(receiver, channel="")).result is Result.PERMANENT
+    assert receiver.of("/api/chat.postMessage") == []
+
+
+def test_an_unnamed_error_with_a_status_that_may_pass_is_retried(receiver):
+    receiver.script("/api/chat.postMessage", Behaviour(status=503, body=b'{"ok":false,"error":null}'))
+    assert events.send(KIND, events.failed(), bot(receiver)).result is Result.RETRYABLE
+
+
 @pytest.mark.parametrize("body", [b'{"ok":true}', b"{}", b"", b"<html>Sign in</html>"])
 def test_without_a_member_nothing_was_sent_and_the_search_is_repeated(receiver, body):
     receiver.script("/api/users.lookupByEmail", Behaviour(body=body))
