@@ -79,6 +79,8 @@ def test_what_is_no_plain_xml_is_refused(body):
         ({"Response": {}, "Error": {"Code": "SlowDown"}}, "SlowDown"),
         ({"__type": "com.amazon.coral.service#AccessDeniedException"}, "AccessDeniedException"),
         ({"__type": "ValidationException:http://internal.amazon.com/coral/"}, "ValidationException"),
+        ({"__type": "aws.api#SlowDown:http://internal.amazon.com/coral/#1"}, "SlowDown"),
+        ({"code": "com.amazon.coral.service#SlowDown"}, "SlowDown"),
         ({"a": 1}, ""),
         ([], ""),
         (None, ""),

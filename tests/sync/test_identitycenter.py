@@ -8,7 +8,7 @@ import pytest
 
 from checks.models import Account
 from checks.services import add_source
-from cii_project.tools.scripted_sources.server import ScriptedServer
+from cii_project.tools.scripted_sources.server import Answer, ScriptedServer
 from integrations.models import Sync
 from integrations.services import probe_connection, save_connection
 from tests.doubles.aws_iam import KEY_ID, SECRET
@@ -252,6 +252,17 @@ def test_an_account_that_leaves_the_organization_is_skipped():
         done = sync(connect(server, passes=PASSES))
 
     assert (done.state, sorted(roles()[0])) == (Sync.State.SUCCEEDED, [f"Admin in {ONE}", f"Own in {ONE}"])
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"message":"Rate exceeded"}'])
+def test_a_limit_that_only_a_header_names_is_waited_for(body):
+    named = {"x-amzn-ErrorType": "ThrottlingException:http://internal.amazon.com/coral/"}
+    once = iter([Answer(400, body, named)])
+    with ScriptedServer(small_store()) as server:
+        server.disturb = lambda asked: next(once, None)
+        done = sync(connect(server))
+
+    assert (done.state, done.waited_seconds) == (Sync.State.SUCCEEDED, 2)
 
 
 def test_a_throttled_permission_set_is_asked_for_again_and_a_lost_token_starts_the_pass_again():

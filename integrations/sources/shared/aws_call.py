@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from requests import PreparedRequest
+from requests import PreparedRequest, Response
 from requests.auth import AuthBase
 
 from integrations.auth.signature_v4 import Credentials, CredentialScope, SignatureV4
@@ -19,6 +19,7 @@ from integrations.source_data import Fault, RateSeen, SourceFault, SourceSetting
 from integrations.sources.shared.api_source import AccessToken
 from integrations.sources.shared.source_call import SourceCall, text_at
 from integrations.sources.shared.xml_answers import xml_value
+from integrations.targets.shared.aws_errors import CODE_HEADER, plain_code
 from integrations.targets.shared.documents import DocumentReader
 from integrations.targets.shared.setting_fields import Field
 
@@ -278,6 +279,14 @@ class AwsCall(SourceCall):
             raise SourceFault(f"The answer is not that of {target}.", Fault.TEMPORARY)
         return answer.value, rates
 
+    def _error_value(self, answer: Response) -> Json:
+        """The value of an error, with the code of the header, which JSON 1.1 may name there alone, as ``__type``."""
+        value = super()._error_value(answer)
+        code = answer.headers.get(CODE_HEADER)
+        if not code:
+            return value
+        return {**(value if isinstance(value, dict) else {}), "__type": code}
+
 
 def answer_value(body: bytes) -> Json:
     """The value of an answer: JSON, or XML as JSON would have it. Raises ValueError."""
@@ -309,7 +318,7 @@ def error_code(value: Json) -> str:
         return ""
     error = _error_in(value)
     code = text_at(error, "Code") or text_at(value, "__type") or text_at(value, "code")
-    return code.rpartition("#")[2].partition(":")[0]
+    return plain_code(code)
 
 
 def error_text(value: Json) -> str:

@@ -11,9 +11,18 @@ from datetime import UTC, datetime
 from typing import ClassVar
 
 from integrations.auth.signature_v4 import Credentials, CredentialScope, SignatureV4
+from integrations.json_types import Json
 from integrations.target_data import AttemptRequest, Event, RenderedBody, Target
+from integrations.targets.shared.aws_errors import json_error_code
 from integrations.targets.shared.call import Call
-from integrations.targets.shared.json_answers import compact, objects_at, parse_object, text_at
+from integrations.targets.shared.json_answers import (
+    code_and_message,
+    compact,
+    objects_at,
+    parse_object,
+    refusal_reason,
+    text_at,
+)
 from integrations.targets.shared.setting_fields import TIMES, Field
 from integrations.targets.shared.target_kind import ALL_AUDIENCES, Inert, TargetKind
 from integrations.transport import http
@@ -128,32 +137,32 @@ def _scope(request: AttemptRequest, target: Target) -> CredentialScope:
 def _outcome(call: Call, answer: http.HttpAnswer) -> AttemptOutcome:
     body = parse_object(answer.body)
     if not answer.is_success:
-        # com.amazon.coral.service#AccessDeniedException
-        code = text_at(body, "__type").rpartition("#")[2]
-        return _refused(call, answer, code, text_at(body, "message") or text_at(body, "Message"))
+        message = text_at(body, "message") or text_at(body, "Message")
+        return _refused(call, answer, json_error_code(answer.headers, body), message)
     entries, failed = objects_at(body, "Entries"), body.get("FailedEntryCount")
-    code = text_at(entries[0], "ErrorCode") if entries else ""
-    if isinstance(failed, int) and failed and not code:
-        return call.outcome(
-            answer, Result.RETRYABLE, "EventBridge did not take the event, and does not say why."
-        )
-    if not entries or not isinstance(failed, int):
+    entry = entries[0] if entries else {}
+    if code := text_at(entry, "ErrorCode"):
+        return _refused(call, answer, code, text_at(entry, "ErrorMessage"))
+    if _is_count(failed) and failed:
+        words = text_at(entry, "ErrorMessage") or "It does not say why."
+        return call.outcome(answer, Result.RETRYABLE, f"EventBridge did not take the event. {words}")
+    if not entries or not _is_count(failed):
         reason = "What answered is not EventBridge: no “Entries” in it."
         return call.unlike_vendor(answer, reason)
-    (entry, *_) = entries
-    if code:
-        return _refused(call, answer, code, text_at(entry, "ErrorMessage"))
-    return call.outcome(answer, reason=f"EventBridge took the event as {entry.get('EventId', '')}.")
+    event_id = text_at(entry, "EventId")
+    return call.outcome(answer, reason=f"EventBridge took the event{f' as {event_id}' if event_id else ''}.")
+
+
+def _is_count(value: Json) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _refused(call: Call, answer: http.HttpAnswer, code: str, message: str) -> AttemptOutcome:
     """A refused request, or an entry that failed in a request that was taken (status 200)."""
-    if not code:
-        return call.outcome(answer)
     advice = ADVICE.get(code, "EventBridge did not take the event.")
     result: Result | None = None
     if code in RETRYABLE:
         result = Result.RETRYABLE
     elif answer.is_success:
         result = Result.PERMANENT
-    return call.outcome(answer, result, f"{advice} {code}: {message}".removesuffix(": "))
+    return call.outcome(answer, result, refusal_reason(answer, advice, code_and_message(code, message)))

@@ -158,6 +158,74 @@ def test_an_entry_that_failed_in_a_request_that_was_taken_is_no_delivery(receive
 
 
 @pytest.mark.parametrize(
+    ("failed", "entry", "result", "reason"),
+    [
+        (0, {"EventId": "e1"}, Result.DELIVERED, "EventBridge took the event as e1."),
+        (0, {"EventId": "e1", "ErrorCode": None, "ErrorMessage": None}, Result.DELIVERED, "took the event as e1."),
+        (0, {"EventId": "e1", "ErrorCode": ""}, Result.DELIVERED, "took the event as e1."),
+        (0, {"EventId": None}, Result.DELIVERED, "EventBridge took the event."),
+        (0, {}, Result.DELIVERED, "EventBridge took the event."),
+        (1, {}, Result.RETRYABLE, "did not take the event. It does not say why."),
+        (1, {"EventId": "e1"}, Result.RETRYABLE, "did not take the event. It does not say why."),
+        (1, {"ErrorCode": None, "ErrorMessage": None}, Result.RETRYABLE, "did not take the event. It does not say why."),
+        (1, {"ErrorCode": "", "ErrorMessage": "Slow down"}, Result.RETRYABLE, "did not take the event. Slow down"),
+        (1.0, {}, Result.RETRYABLE, "did not take the event. It does not say why."),
+        (1, {"ErrorCode": "MalformedDetail"}, Result.PERMANENT, "did not take the event. MalformedDetail"),
+        (1, {"ErrorCode": "MalformedDetail", "ErrorMessage": None}, Result.PERMANENT, "event. MalformedDetail"),
+        # An error that is named counts, also where the count is missing.
+        (None, {"ErrorCode": "ThrottlingException"}, Result.RETRYABLE, "event. ThrottlingException"),
+    ],
+)  # fmt: skip
+def test_an_event_is_delivered_only_if_no_entry_failed(receiver, bus, failed, entry, result, reason):
+    bus.answer = Behaviour(body=json.dumps({"FailedEntryCount": failed, "Entries": [entry]}).encode())
+    outcome = events.send(KIND, events.failed(), target(receiver))
+    assert outcome.result is result
+    assert outcome.reason.endswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ({}, {"__type": "ThrottlingException"}),
+        ({}, {"__type": "com.amazon.coral.service#ThrottlingException"}),
+        ({}, {"__type": "ThrottlingException:http://internal.amazon.com/coral/"}),
+        ({}, {"__type": "aws.protocoltests#ThrottlingException:http://internal.amazon.com/coral/#1"}),
+        ({}, {"code": "ThrottlingException:http://internal.amazon.com/coral/"}),
+        ({}, {"__type": "", "code": "ThrottlingException"}),
+        ({"x-amzn-ErrorType": "ThrottlingException:http://internal.amazon.com/coral/"}, None),
+        ({"X-Amzn-Errortype": "ThrottlingException"}, {"message": "Rate exceeded"}),
+        ({"x-amzn-errortype": "com.amazon.coral.service#ThrottlingException"}, {"__type": "Other"}),
+    ],
+)
+def test_the_code_of_a_refusal_is_found_wherever_the_protocol_has_it(receiver, bus, headers, body):
+    """https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html#operation-error-serialization"""
+    bus.answer = Behaviour(
+        status=400, headers=[*headers.items()], body=b"" if body is None else json.dumps(body).encode()
+    )
+    outcome = events.send(KIND, events.failed(), target(receiver))
+    assert outcome.result is Result.RETRYABLE
+    assert "ThrottlingException" in outcome.reason
+    assert "http:" not in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "EventBridge did not take the event. The answer was 400."),
+        (b'{"__type":null,"message":null}', 'The answer was 400: {"__type":null,"message":null}'),
+        (b'{"__type":"ValidationException","message":null}', "did not take the event. ValidationException"),
+        (b'{"message":"Bad entry"}', "EventBridge did not take the event. Bad entry"),
+        (b"<html><title>Bad Request</title></html>", "The answer was 400: Bad Request"),
+    ],
+)
+def test_a_refusal_says_what_the_answer_says(receiver, bus, body, reason):
+    bus.answer = Behaviour(status=400, body=body)
+    outcome = events.send(KIND, events.failed(), target(receiver))
+    assert outcome.result is Result.PERMANENT
+    assert outcome.reason.endswith(reason)
+
+
+@pytest.mark.parametrize(
     ("change", "reason"),
     [
         ({"secret_access_key": "x" * 40}, "check the secret access key"),
