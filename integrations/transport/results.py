@@ -155,8 +155,11 @@ def masked_excerpt(body: bytes, secrets: Iterable[str] = (), *, is_cut: bool = F
     return text.encode()[:MAX_EXCERPT].decode("utf-8", "ignore")
 
 
-# Cookies and challenges are secrets of the receiver.
-_HIDDEN_HEADERS = frozenset({"set-cookie", "authorization", "proxy-authorization"})
+# Cookies (RFC 6265, RFC 2965), and challenges, credentials and their proofs (RFC 9110 §11): secrets of the receiver.
+_HIDDEN_HEADERS = frozenset({
+    "cookie", "cookie2", "set-cookie", "set-cookie2", "authorization", "www-authenticate", "authentication-info",
+    "proxy-authorization", "proxy-authenticate", "proxy-authentication-info",
+})  # fmt: skip
 
 
 def masked_headers(headers: Mapping[str, str], secrets: Iterable[str] = ()) -> dict[str, str]:

@@ -91,9 +91,16 @@ def test_an_answer_in_any_encoding_can_be_stored():
     assert masked_excerpt(b"\xff\x00ok") == "\ufffd\ufffdok"
 
 
-def test_cookies_are_not_kept():
-    shown = masked_headers({"Set-Cookie": "session=abc", "X-Echo": "my key-1234"}, ["key-1234"])
-    assert shown == {"Set-Cookie": "•••", "X-Echo": "my •••"}
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Set-Cookie", "set-cookie", "SET-COOKIE2", "Cookie", "WWW-Authenticate", "Www-Authenticate", "Authorization",
+        "Authentication-Info", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Authentication-Info",
+    ],
+)  # fmt: skip
+def test_cookies_and_challenges_are_not_kept(name):
+    shown = masked_headers({name: 'Digest nonce="dcd98b7102dd"', "X-Echo": "my key-1234"}, ["key-1234"])
+    assert shown == {name: "•••", "X-Echo": "my •••"}
 
 
 def test_a_text_too_short_to_distinguish_is_left():
