@@ -20,7 +20,7 @@ from integrations.json_types import JsonObject
 from integrations.target_data import AttemptRequest, Event, RenderedBody, Target
 from integrations.targets.shared.call import Call
 from integrations.targets.shared.documents import DocumentReader
-from integrations.targets.shared.json_answers import compact, parse_object, text_at
+from integrations.targets.shared.json_answers import compact, parse_object, refusal_reason, text_at
 from integrations.targets.shared.setting_fields import CA, Field, timeout_fields
 from integrations.targets.shared.target_kind import Inert, TargetKind
 from integrations.targets.shared.user_rows import user_rows
@@ -59,7 +59,7 @@ STATEMENT_SECONDS = 25
 _KEY_REFUSED = (
     "Snowflake refused the key: is its public half set on the user (RSA_PUBLIC_KEY), account and user right?"
 )
-_STATEMENT_REFUSED = "Snowflake refused the statement:"
+_STATEMENT_REFUSED = "Snowflake refused the statement."
 
 
 class StatementError(IntegrationError):
@@ -198,14 +198,17 @@ def _of_answer(answer: http.HttpAnswer, call: Call) -> AttemptOutcome:
         return call.outcome(answer, Result.RETRYABLE, reason)
     if answer.status == 200:
         return call.outcome(answer, reason="Snowflake has merged the rows.")
-    answer_text = text_at(parse_object(answer.body), "message")
     advice = {
         401: _KEY_REFUSED,
         403: "Snowflake forbids it to this user or from this address.",
         408: "The statement took too long.",
         422: _STATEMENT_REFUSED,
     }.get(answer.status)
-    return call.outcome(answer, reason=f"{advice} {answer_text}".strip() if advice else None)
+    if advice is None:
+        return call.outcome(answer)
+    message = text_at(parse_object(answer.body), "message")
+    result = Result.RETRYABLE if _code(answer) in STATEMENT_TIMED_OUT else None
+    return call.outcome(answer, result, refusal_reason(answer, advice, message))
 
 
 def _is_result(answer: http.HttpAnswer) -> bool:
@@ -332,4 +335,4 @@ def _key(pem: str) -> rsa.RSAPrivateKey | None:
 
 
 def _code(answer: http.HttpAnswer) -> str:
-    return str(parse_object(answer.body).get("code", "")) if answer.status == 422 else ""
+    return text_at(parse_object(answer.body), "code") if answer.status == 422 else ""

@@ -1,6 +1,7 @@
 """Snowflake: what both ways do, on fakesnow; what the SQL API answers; what only the connector brings."""
 
 import copy
+import json
 import logging
 import socket
 from base64 import b64encode
@@ -162,6 +163,24 @@ def test_what_the_sql_api_answers(receiver, status, result):
     api = SqlApi(receiver, KEY.public_key())
     api.answers = [Behaviour(status=status, body=b'{"code":"x","message":"y"}')]
     assert events.send(KIND, events.failed(), by_api(receiver)).result is result
+
+
+@pytest.mark.parametrize(
+    ("code", "result"),
+    [
+        ("000604", Result.RETRYABLE),  # cancelled
+        ("000630", Result.RETRYABLE),  # ended by its time limit
+        ("000606", Result.PERMANENT),  # no warehouse
+        ("001003", Result.PERMANENT),
+        (None, Result.PERMANENT),
+    ],
+)
+def test_a_statement_that_ran_out_of_time_is_retried(receiver, code, result):
+    """The connector's way has the same codes (TestByTheConnector)."""
+    body = json.dumps({"code": code, "message": "Statement ended"}).encode()
+    SqlApi(receiver, KEY.public_key()).answers = [Behaviour(status=422, body=body)]
+    outcome = events.send(KIND, events.failed(), by_api(receiver))
+    assert (outcome.result, outcome.reason) == (result, "Snowflake refused the statement. Statement ended")
 
 
 def test_a_table_that_may_not_be_made_is_a_refusal(receiver):
