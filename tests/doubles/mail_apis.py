@@ -89,7 +89,9 @@ class MailgunApi:
         assert fields["o:tracking"].get_payload() == "no"
         to = str(fields["to"].get_payload())
         if "gone" in to:
-            return answer(400, {"message": "to parameter is not a valid address. please check documentation"})
+            return answer(
+                400, {"message": "'to' parameter is not a valid address. please check documentation"}
+            )
         raw = request.body.split(b"message/rfc822\r\n\r\n", 1)[1].rsplit(b"\r\n--", 1)[0]
         kept = self.tried if "o:testmode" in fields else self.sent
         kept.append((to, mail_of(raw)))

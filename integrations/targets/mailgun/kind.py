@@ -4,12 +4,13 @@ https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/messag
 """
 
 import hashlib
+import re
 from typing import ClassVar
 
 from integrations.auth.authorization import Basic
 from integrations.target_data import Target
 from integrations.targets.shared.call import Call
-from integrations.targets.shared.json_answers import parse_object, text_at
+from integrations.targets.shared.json_answers import parse_object, refusal_reason, text_at
 from integrations.targets.shared.mail.mail_kind import MAIL_FIELDS, MailKind, OutgoingMail
 from integrations.targets.shared.setting_fields import TIMES, Field
 from integrations.transport.results import AttemptOutcome
@@ -24,6 +25,8 @@ ADVICE = {
     404: "Mailgun does not know this domain at this address. Is it in the other region?",
     413: "Mailgun takes at most 25 MB.",
 }
+# Mailgun quotes the name: https://github.com/mailgun/mailgun-js-boland/issues/199
+OF_RECIPIENT = re.compile(r"'?to'? parameter is not a valid", re.IGNORECASE)
 
 
 class Mailgun(MailKind):
@@ -84,10 +87,10 @@ class Mailgun(MailKind):
             return call.outcome(answer, reason=f"Mailgun {sent}.")
         advice = ADVICE.get(answer.status)
         text = text_at(found, "message")
-        is_recipient = answer.status == 400 and text.startswith("to parameter")
+        is_recipient = answer.status == 400 and OF_RECIPIENT.match(text) is not None
         return call.outcome(
             answer,
-            reason=f"{advice} {text}".strip() if advice else None,
+            reason=refusal_reason(answer, advice, text) if advice else None,
             concerns_recipient=is_recipient and not mail.is_to_list,
         )
 

@@ -114,6 +114,29 @@ def test_a_person_who_cannot_be_written_to_is_not_the_targets_failure(vendor, re
     assert (outcome.result, outcome.concerns_recipient) == (Result.PERMANENT, False)
 
 
+@pytest.mark.parametrize(
+    ("kind", "status", "body", "concerns_recipient"),
+    [
+        ("mailgun", 400, {"message": "'to' parameter is not a valid address. please check documentation"}, True),
+        ("mailgun", 400, {"message": "to parameter is not a valid address. please check documentation"}, True),
+        ("mailgun", 400, {"message": "'from' parameter is not a valid address. please check documentation"}, False),
+        ("mailgun", 400, {"message": "'to' parameter is missing"}, False),
+        ("mailgun", 401, {"message": "'to' parameter is not a valid address."}, False),
+        ("mailgun", 400, {"message": None}, False),
+        ("sendgrid", 400, {"errors": [{"message": "No.", "field": "personalizations.0.to.0.email"}]}, True),
+        ("sendgrid", 400, {"errors": [{"message": "No.", "field": "from.email"}]}, False),
+        ("sendgrid", 400, {"errors": [{"message": None, "field": None}]}, False),
+        ("msgraph", 400, {"error": {"code": "ErrorInvalidRecipients", "message": "No."}}, True),
+        ("msgraph", 400, {"error": {"code": "ErrorInvalidUser", "message": "No."}}, False),
+        ("msgraph", 400, {"error": {"code": None, "message": None}}, False),
+    ],
+)  # fmt: skip
+def test_a_refusal_of_the_recipient_is_not_the_targets(receiver, kind, status, body, concerns_recipient):
+    VENDORS[kind].api(receiver).answer = mail_apis.answer(status, body)
+    outcome = events.send(KINDS[kind], events.direct(message="Hello"), target(VENDORS[kind], receiver))
+    assert (outcome.result, outcome.concerns_recipient) == (Result.PERMANENT, concerns_recipient)
+
+
 @every_vendor
 def test_a_wrong_secret_is_a_refusal_without_it(vendor, receiver):
     vendor.api(receiver)
