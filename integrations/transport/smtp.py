@@ -300,20 +300,30 @@ def _all_refused(replies: Mapping[str, tuple[int, bytes]]) -> MailRejected:
 # RFC 5321 §4.2.2: mailbox busy or unavailable (greylisting is 450 or 451), over quota, not local, name not allowed.
 _MAILBOX_CODES = frozenset({450, 451, 452, 550, 551, 552, 553})
 # RFC 3463 §3.2, §3.3: x.1.* and x.2.* are about the address and the mailbox; x.7.* is about what this client may do.
-_ENHANCED = re.compile(r"\s*[245]\.([0-9]{1,3})\.[0-9]{1,3}\b")
+_ENHANCED = re.compile(r"\s*#?[245]\.([0-9]{1,3})\.([0-9]{1,3})\b")
+# qmail writes it behind its words: (#5.7.1).
+_ENHANCED_AT_END = re.compile(r"\(#[245]\.([0-9]{1,3})\.([0-9]{1,3})\)\s*\Z")
+# x.1.7 and x.1.8 are about the sender's address, which many servers check at RCPT.
+_SENDER_DETAILS = ("7", "8")
+# Exchange Online knows no such recipient (directory-based edge blocking). Elsewhere x.4.1 is about the network.
+_UNKNOWN_AT_EXCHANGE = re.compile(r"\s*5\.4\.1\b[^\n]*\brecipient address(es)? rejected", re.IGNORECASE)
 _GREYLISTING = re.compile(r"gr[ae]y-?list", re.IGNORECASE)
+# rcpthosts: the list of domains for which qmail takes mail, so it refuses to relay.
 _RELAYING = re.compile(
-    r"\brelay|not permitted|authenticat|sender|blocked|blacklist|\brbl\b|spam", re.IGNORECASE
+    r"\brelay|\brcpthosts|not permitted|authenticat|sender|client host|\b(?:helo|ehlo)\b|blocked|blacklist|\brbl\b|spam",
+    re.IGNORECASE,
 )
 
 
 def _is_mailbox(code: int, text: bytes | str) -> bool:
     """Whether the reply to RCPT is about the mailbox, by its enhanced code, else by its code and words."""
     said = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-    if _GREYLISTING.search(said):  # its enhanced code is 4.7.1, yet it is by recipient
+    # Their enhanced codes say something else: 4.7.1 and 5.4.1.
+    if _GREYLISTING.search(said) or _UNKNOWN_AT_EXCHANGE.match(said):
         return True
-    if enhanced := _ENHANCED.match(said):
-        return enhanced[1] in ("1", "2")
+    if enhanced := _ENHANCED.match(said) or _ENHANCED_AT_END.search(said):
+        subject, detail = enhanced.groups()
+        return subject == "2" or (subject == "1" and detail not in _SENDER_DETAILS)
     return code in _MAILBOX_CODES and not _RELAYING.search(said)
 
 
