@@ -17,7 +17,13 @@ from integrations.json_types import JsonObject
 from integrations.target_data import AttemptRequest, Event, RenderedBody, Target
 from integrations.targets.googlechat.preview import card_page
 from integrations.targets.shared.call import Call
-from integrations.targets.shared.json_answers import compact, parse_object, text_at
+from integrations.targets.shared.json_answers import (
+    compact,
+    object_at,
+    parse_object,
+    refusal_reason,
+    text_at,
+)
 from integrations.targets.shared.preview import MessagePreview, source_of
 from integrations.targets.shared.setting_fields import TIMES, Field
 from integrations.targets.shared.summary import EventSummary, fit_into, truncate
@@ -77,8 +83,8 @@ class GoogleChat(TargetKind):
             reason = "What answered is not Google Chat: no “name” in it."
             return call.unlike_vendor(answer, reason)
         advice = ADVICE.get(answer.status)
-        message = text_at(body, "error", "message")
-        return call.outcome(answer, reason=f"{advice} {message}".strip() if advice else None)
+        message = text_at(object_at(body, "error"), "message")
+        return call.outcome(answer, reason=refusal_reason(answer, advice, message) if advice else None)
 
 
 def _message(summary: EventSummary, target: Target) -> JsonObject:

@@ -8,11 +8,16 @@ import base64
 from typing import ClassVar
 from urllib.parse import quote
 
-from integrations.json_types import JsonMapping
 from integrations.target_data import Target
 from integrations.targets.shared.call import Call
 from integrations.targets.shared.entra import APPLICATION_FIELDS, LOGIN_URL, application
-from integrations.targets.shared.json_answers import object_at, parse_object, text_at
+from integrations.targets.shared.json_answers import (
+    code_and_message,
+    object_at,
+    parse_object,
+    refusal_reason,
+    text_at,
+)
 from integrations.targets.shared.mail.mail_kind import MAIL_FIELDS, MailKind, OutgoingMail
 from integrations.targets.shared.setting_fields import Field, timeout_fields
 from integrations.transport.results import AttemptOutcome
@@ -77,13 +82,10 @@ class MicrosoftGraph(MailKind):
             return call.unlike_vendor(answer, f"Microsoft Graph answers 202, but this was {answer.status}.")
         error = object_at(parse_object(answer.body), "error")
         code = text_at(error, "code")
+        words = code_and_message(code, text_at(error, "message"))
+        advice = ADVICE.get(code, "Microsoft Graph refused the message.")
         return call.outcome(
             answer,
-            reason=_reason(error, code) if code else None,
+            reason=refusal_reason(answer, advice, words) if words or answer.status == 400 else None,
             concerns_recipient=code in OF_RECIPIENT and not mail.is_to_list,
         )
-
-
-def _reason(error: JsonMapping, code: str) -> str:
-    advice = ADVICE.get(code, "Microsoft Graph refused the message.")
-    return f"{advice} {code}: {text_at(error, 'message')}".removesuffix(": ")

@@ -10,7 +10,13 @@ from django.conf import settings as django_settings
 from integrations.json_types import JsonObject
 from integrations.target_data import AttemptRequest, Event, RenderedBody, Target
 from integrations.targets.shared.call import Call
-from integrations.targets.shared.json_answers import compact, parse_object, text_at, texts_at
+from integrations.targets.shared.json_answers import (
+    compact,
+    parse_object,
+    refusal_reason,
+    text_at,
+    texts_at,
+)
 from integrations.targets.shared.setting_fields import TIMES, Field
 from integrations.targets.shared.summary import EventSummary, fit_into, truncate
 from integrations.targets.shared.target_kind import Inert, TargetKind
@@ -72,13 +78,8 @@ class PagerDuty(TargetKind):
             # The API answers 202 alone.
             return call.unlike_vendor(answer, "What answered is not PagerDuty's API: it answers 202.")
         if answer.status == 400:
-            error = "; ".join(texts_at(body, "errors")[:5]) or text_at(body, "message")
-            reason = (
-                f"PagerDuty refused the event: {error}."
-                if error
-                else "PagerDuty refused the event without a reason."
-            )
-            return call.outcome(answer, reason=reason)
+            words = "; ".join(texts_at(body, "errors")[:5]) or text_at(body, "message")
+            return call.outcome(answer, reason=refusal_reason(answer, "PagerDuty refused the event.", words))
         return call.outcome(answer)
 
     def _enqueue(self, event: bytes, target: Target, call: Call) -> http.HttpAnswer:

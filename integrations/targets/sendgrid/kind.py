@@ -8,7 +8,13 @@ from typing import ClassVar
 from integrations.json_types import JsonObject
 from integrations.target_data import Target
 from integrations.targets.shared.call import Call
-from integrations.targets.shared.json_answers import compact, objects_at, parse_object, text_at
+from integrations.targets.shared.json_answers import (
+    compact,
+    objects_at,
+    parse_object,
+    refusal_reason,
+    text_at,
+)
 from integrations.targets.shared.mail.headers import read_addresses, read_header
 from integrations.targets.shared.mail.mail_kind import MAIL_FIELDS, MailKind, OutgoingMail
 from integrations.targets.shared.setting_fields import TIMES, Field
@@ -74,14 +80,14 @@ class SendGrid(MailKind):
         if answer.is_success:
             return call.unlike_vendor(answer, f"SendGrid answers 202, but this was {answer.status}.")
         errors = objects_at(parse_object(answer.body), "errors") or []
-        texts = "; ".join(text for error in errors[:5] if (text := text_at(error, "message")))
+        words = "; ".join(filter(None, (text_at(error, "message") for error in errors[:5])))
         is_recipient = bool(errors) and all(
             str(error.get("field")).startswith(OF_RECIPIENT) for error in errors
         )
         advice = ADVICE.get(answer.status, "SendGrid refused the message." if answer.status == 400 else "")
         return call.outcome(
             answer,
-            reason=f"{advice} {texts}".strip() if advice else None,
+            reason=refusal_reason(answer, advice, words) if advice else None,
             concerns_recipient=is_recipient and not mail.is_to_list,
         )
 

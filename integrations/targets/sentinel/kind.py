@@ -9,7 +9,14 @@ from integrations.auth.authorization import OAuthClientCredentials
 from integrations.target_data import AttemptRequest, Event, RenderedBody, Target
 from integrations.targets.shared.call import Call
 from integrations.targets.shared.entra import APPLICATION_FIELDS, LOGIN_URL, application
-from integrations.targets.shared.json_answers import compact, parse_object, text_at
+from integrations.targets.shared.json_answers import (
+    code_and_message,
+    compact,
+    object_at,
+    parse_object,
+    refusal_reason,
+    text_at,
+)
 from integrations.targets.shared.setting_fields import TIMES, Field
 from integrations.targets.shared.target_kind import Inert, TargetKind
 from integrations.targets.shared.user_rows import user_rows
@@ -86,10 +93,10 @@ class Sentinel(TargetKind):
         if answer.is_success:
             # The API answers 204 alone.
             return call.unlike_vendor(answer, f"Azure answers 204, but this was {answer.status}.")
-        body = parse_object(answer.body)
-        error = ": ".join(filter(None, (text_at(body, "error", "code"), text_at(body, "error", "message"))))
+        error = object_at(parse_object(answer.body), "error")
+        words = code_and_message(text_at(error, "code"), text_at(error, "message"))
         advice = ADVICE.get(answer.status)
-        return call.outcome(answer, reason=f"{advice} {error}".strip() if advice else None)
+        return call.outcome(answer, reason=refusal_reason(answer, advice, words) if advice else None)
 
     def _post(
         self, request: AttemptRequest, target: Target, call: Call, auth: OAuthClientCredentials

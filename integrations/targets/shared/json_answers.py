@@ -75,13 +75,16 @@ def refusal_reason(answer: HttpAnswer, advice: str, words: str = "") -> str:
     """
     if words:
         return f"{advice} {words}"
-    text = _body_text(answer)
+    if not answer.is_whole:
+        # The end of what was received may be a part of a secret.
+        return f"{advice} The answer was {answer.status}. {answer.incomplete}".strip()
+    text = _body_text(answer.body)
     return f"{advice} The answer was {answer.status}{f': {text}' if text else '.'}"
 
 
-def _body_text(answer: HttpAnswer) -> str:
-    """The text of a body, or the title of a page of HTML. The end of a body that broke off may be a part of a secret."""
-    text = answer.body.decode("utf-8", "replace").strip() if answer.is_whole else ""
+def _body_text(body: bytes) -> str:
+    """The text of a body, or the title of a page of HTML."""
+    text = body.decode("utf-8", "replace").strip()
     if not text.startswith("<"):
         return text
     title = _TITLE.search(text)

@@ -13,7 +13,7 @@ from integrations.target_data import AttemptRequest, Event, RenderedBody, Target
 from integrations.targets.shared.call import Call
 from integrations.targets.shared.documents import DocumentReader
 from integrations.targets.shared.event_users import users_of
-from integrations.targets.shared.json_answers import compact, parse_object
+from integrations.targets.shared.json_answers import compact, parse_object, refusal_reason, text_at
 from integrations.targets.shared.setting_fields import TIMES, Field
 from integrations.targets.shared.target_kind import Inert, TargetKind
 from integrations.transport.results import AttemptOutcome
@@ -108,8 +108,9 @@ class Splunk(TargetKind):
         if answer.status not in ADVICE:
             return call.outcome(answer)
         known = ADVICE_BY_CODE.get(code) if isinstance(code, int) else None
-        said = f" ({body['text']})" if isinstance(body.get("text"), str) else ""
-        return call.outcome(answer, reason=f"{known or ADVICE[answer.status]}{said}")
+        text = text_at(body, "text")
+        words = f"({text})" if text else ""
+        return call.outcome(answer, reason=refusal_reason(answer, known or ADVICE[answer.status], words))
 
 
 def _epoch(event: Event) -> float:

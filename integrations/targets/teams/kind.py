@@ -11,7 +11,13 @@ from integrations.target_data import AttemptRequest, Event, RenderedBody, Target
 from integrations.targets.shared.adaptive_card import attachment
 from integrations.targets.shared.adaptive_card_page import card_page
 from integrations.targets.shared.call import Call
-from integrations.targets.shared.json_answers import compact, object_at, parse_object
+from integrations.targets.shared.json_answers import (
+    compact,
+    object_at,
+    parse_object,
+    refusal_reason,
+    text_at,
+)
 from integrations.targets.shared.preview import MessagePreview, source_of
 from integrations.targets.shared.setting_fields import TIMES, Field
 from integrations.targets.shared.summary import EventSummary, fit_into
@@ -75,7 +81,8 @@ class Teams(TargetKind):
             return call.outcome(
                 answer, reason=f"Teams finds no such person. ({code})", concerns_recipient=True
             )
-        return call.outcome(answer, reason=f"{ADVICE[answer.status]}{f' ({code})' if code else ''}")
+        words = f"({code})" if code else text_at(error, "message")
+        return call.outcome(answer, reason=refusal_reason(answer, ADVICE[answer.status], words))
 
 
 def _message(summary: EventSummary) -> JsonObject:

@@ -11,7 +11,7 @@ from integrations.target_data import AttemptRequest, Event, RenderedBody, Target
 from integrations.targets.shared.adaptive_card import attachment
 from integrations.targets.shared.adaptive_card_page import card_page
 from integrations.targets.shared.call import Call
-from integrations.targets.shared.json_answers import compact, parse_object, text_at
+from integrations.targets.shared.json_answers import compact, parse_object, refusal_reason, text_at
 from integrations.targets.shared.preview import MessagePreview, source_of
 from integrations.targets.shared.setting_fields import TIMES, Field
 from integrations.targets.shared.summary import EventSummary, fit_into
@@ -115,7 +115,9 @@ class Webex(TargetKind):
         answer_text = text_at(parse_object(answer.body), "message")
         return call.outcome(
             answer,
-            reason=f"{ADVICE.get(answer.status, 'Webex refused the message.')} {answer_text}".strip(),
+            reason=refusal_reason(
+                answer, ADVICE.get(answer.status, "Webex refused the message."), answer_text
+            ),
             # 400 means that the address is malformed, 404 that nobody has it.
             concerns_recipient=is_person
             and (answer.status == 404 or (answer.status == 400 and "email" in answer_text.lower())),

@@ -252,7 +252,8 @@ def test_no_value_of_any_key_is_more_than_an_error(kind, sample, value):
 
 @over_http
 @pytest.mark.django_db
-def test_its_secrets_appear_nowhere(kind, sample, receiver, caplog):
+@pytest.mark.parametrize("status", [500, 400])
+def test_its_secrets_appear_nowhere(kind, sample, receiver, caplog, status):
     """Not in what is described, represented, stored, logged or kept of an attempt, though the receiver sends all back."""
     caplog.set_level(logging.DEBUG)
     integration = services.save_integration(
@@ -261,7 +262,7 @@ def test_its_secrets_appear_nowhere(kind, sample, receiver, caplog):
     to = services.target_of(integration)
     answering(
         receiver,
-        lambda r: Behaviour(status=500, body=r.raw, headers=[("X-Echo", r.header("Authorization") or "")]),
+        lambda r: Behaviour(status=status, body=r.raw, headers=[("X-Echo", r.header("Authorization") or "")]),
     )
     rendered = kind.render(events.failed(), to)
     outcome = kind.send(AttemptRequest("id", rendered.body, rendered.content_type, 1_700_000_000), to)
@@ -536,6 +537,89 @@ def answered(receiver, slug, number, behaviour):
     answering(receiver, behaviour)
     rendered = kind.render(events.failed(), to)
     return kind.send(AttemptRequest("id", rendered.body, rendered.content_type, 1_700_000_000), to)
+
+
+# Advice for a refusal with 400.
+REFUSED = {
+    "webex": "Webex refused the message.",
+    "googlechat": "Google Chat refused the message or the URL.",
+    "teams": "The workflow refused the message: make it from the template “When a Teams webhook request is received”.",
+    "pagerduty": "PagerDuty refused the event.",
+    "splunk": "Splunk refused the events.",
+    "sentinel": (
+        "The data collection rule refused the rows. Does its stream have the columns of the documentation?"
+    ),
+    "eventbridge": "EventBridge did not take the event.",
+    "sendgrid": "SendGrid refused the message.",
+    "mailgun": "Mailgun refused the message.",
+    "msgraph": "Microsoft Graph refused the message.",
+}
+NULLS = b'{"ok":false,"error":{"code":null,"message":null},"errors":[null],"message":null,"text":null,"__type":null}'
+ERROR = b'{"code":"BadRequest","message":"No such field"}'
+ERROR_WITHOUT_MESSAGE = b'{"error":{"code":"BadRequest","message":null}}'
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("slug", REFUSED)
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Behaviour(status=400), "The answer was 400."),
+        (Behaviour(status=400, body=b" Bad gateway key\n"), "The answer was 400: Bad gateway key"),
+        (
+            Behaviour(status=400, body=b"<html><head><title>Bad Request</title></head><body>x</body></html>"),
+            "The answer was 400: Bad Request",
+        ),
+        (Behaviour(status=400, body=b"<p>no title"), "The answer was 400."),
+        (Behaviour(status=400, body=NULLS), f"The answer was 400: {NULLS.decode()}"),
+        (Behaviour(status=400, body=b"[]"), "The answer was 400: []"),
+    ],
+    ids=["empty", "text", "page", "page without a title", "nulls", "list"],
+)
+def test_a_refusal_without_the_vendor_s_words_says_what_was_answered(receiver, slug, answer, words):
+    outcome = answered(receiver, slug, 0, answer)
+    assert (outcome.result, outcome.reason) == (Result.PERMANENT, f"{REFUSED[slug]} {words}")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("slug", "body", "words"),
+    [
+        ("webex", b'{"message":"No such space"}', "No such space"),
+        ("googlechat", b'{"error":{"message":"No such field"}}', "No such field"),
+        ("teams", ERROR_WITHOUT_MESSAGE, "(BadRequest)"),
+        ("teams", b'{"error":{"code":null,"message":"No such field"}}', "No such field"),
+        ("pagerduty", b'{"errors":["one",null,"two"]}', "one; two"),
+        ("pagerduty", b'{"errors":"no key"}', "no key"),
+        ("pagerduty", b'{"errors":[],"message":"Event object is invalid"}', "Event object is invalid"),
+        ("pagerduty", b'{"errors":[{"field":"x"}]}', 'The answer was 400: {"errors":[{"field":"x"}]}'),
+        ("pagerduty", b'{"errors":[NaN]}', 'The answer was 400: {"errors":[NaN]}'),
+        ("splunk", b'{"text":"No data","code":5}', "(No data)"),
+        ("sentinel", b'{"error":' + ERROR + b"}", "BadRequest: No such field"),
+        ("sentinel", ERROR_WITHOUT_MESSAGE, "BadRequest"),
+        ("sentinel", b'{"error":{"message":"No such field"}}', "No such field"),
+        ("sendgrid", b'{"errors":[{"message":"one"},{"message":null},{"message":"two"}]}', "one; two"),
+        ("mailgun", b'{"message":"No such field"}', "No such field"),
+        ("msgraph", b'{"error":' + ERROR + b"}", "BadRequest: No such field"),
+        ("msgraph", ERROR_WITHOUT_MESSAGE, "BadRequest"),
+        ("msgraph", b'{"error":{"code":"\\ud800","message":-Infinity}}', "?"),
+        ("msgraph", b'{"error":{"code":null,"message":"No such field"}}', "No such field"),
+    ],
+)
+def test_a_refusal_says_the_vendor_s_words_and_no_empty_ones(receiver, slug, body, words):
+    outcome = answered(receiver, slug, 0, Behaviour(status=400, body=body))
+    assert outcome.result is Result.PERMANENT
+    assert outcome.reason.removeprefix(f"{REFUSED[slug]} ") == words
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("slug", REFUSED)
+def test_a_text_that_broke_off_is_not_quoted(receiver, slug):
+    """Its end may be a part of a secret, which masking does not find."""
+    broken = Behaviour(status=400, body=b"You sent a secr" * 100, close="half")
+    outcome = answered(receiver, slug, 0, broken)
+    assert outcome.reason.startswith(f"{REFUSED[slug]} The answer was 400. ")
+    assert "secr" not in outcome.reason
 
 
 # Their first request reads, so what it answers is no sign that anything was taken.

@@ -88,10 +88,13 @@ def test_a_wrong_key_is_a_refusal_without_the_key(receiver, service):
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ({"errors": ["'x' is invalid", None]}, "PagerDuty refused the event: 'x' is invalid."),
-        ({"errors": [], "message": "Event object is invalid"}, "PagerDuty refused the event: Event object is invalid."),
-        ({"errors": [None], "message": None}, "PagerDuty refused the event without a reason."),
-        (None, "PagerDuty refused the event without a reason."),
+        ({"errors": ["'x' is invalid", None]}, "PagerDuty refused the event. 'x' is invalid"),
+        ({"errors": [], "message": "Event object is invalid"}, "PagerDuty refused the event. Event object is invalid"),
+        (
+            {"errors": [None], "message": None},
+            'PagerDuty refused the event. The answer was 400: {"errors": [null], "message": null}',
+        ),
+        (None, "PagerDuty refused the event. The answer was 400: null"),
     ],
 )  # fmt: skip
 def test_a_refusal_with_null_messages_is_a_sentence(receiver, body, said):
