@@ -217,6 +217,31 @@ def test_a_name_makes_no_header_no_recipient_and_no_markup():
         assert "<img" not in html
 
 
+@pytest.mark.parametrize(
+    ("named", "kept"),
+    [
+        (["soc@example.com", "soc@EXAMPLE.com"], ["soc@example.com"]),
+        (["soc@EXAMPLE.com", "soc@example.com"], ["soc@EXAMPLE.com"]),
+        (["soc@bücher.example", "soc@xn--bcher-kva.example"], ["soc@bücher.example"]),
+        # The part before the @ belongs to its server (RFC 5321 §2.4).
+        (["soc@example.com", "SOC@example.com"], ["soc@example.com", "SOC@example.com"]),
+        (["soc@example.com", "soc@example.net"], ["soc@example.com", "soc@example.net"]),
+    ],
+)
+def test_a_mailbox_is_a_recipient_once(named, kept):
+    assert plain(25, to=named).settings["to"] == kept
+
+
+def test_a_target_that_was_saved_with_a_mailbox_twice_sends_once_and_to_its_list():
+    with mail_server("none") as box:
+        to = plain(box.port)
+        to.settings["to"] = ["soc@example.com", "soc@EXAMPLE.com"]
+        assert events.send(KIND, events.failed(), to).result is Result.DELIVERED
+        box.says["RCPT"] = "550 5.1.1 No such user"
+        assert not events.send(KIND, events.failed(), to).concerns_recipient
+    assert [envelope.rcpt_tos for envelope in box.envelopes] == [["soc@example.com"]]
+
+
 def test_a_digest_says_which_list_it_belongs_to():
     to = plain(25, unsubscribe="https://example.com/unsubscribe")
     mail = message_from_bytes(KIND.render(events.failed(), to).body, policy=policy.default)

@@ -93,6 +93,14 @@ def test_a_list_and_a_person_get_the_mail_that_smtp_sends(vendor, receiver):
 
 
 @every_vendor
+def test_a_digest_goes_once_to_a_mailbox_that_is_named_twice(vendor, receiver):
+    api = vendor.api(receiver)
+    to = target(vendor, receiver, to=["soc@example.com", "soc@EXAMPLE.com", "iam@example.com"])
+    assert events.send(KINDS[vendor.kind], events.failed(), to).result is Result.DELIVERED
+    assert [recipients(sent) for sent in api.sent] == [["soc@example.com", "iam@example.com"]]
+
+
+@every_vendor
 def test_a_test_without_recipients_sends_nothing_to_others(vendor, receiver):
     api = vendor.api(receiver)
     outcome = events.send(KINDS[vendor.kind], events.connectivity(), target(vendor, receiver, to=[]))

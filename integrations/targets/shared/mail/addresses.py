@@ -1,6 +1,7 @@
 """Addresses of mail: which ones a server can be asked to carry. Pure."""
 
 import unicodedata
+from collections.abc import Iterable
 from email.headerregistry import Address
 from functools import lru_cache
 
@@ -43,6 +44,18 @@ def smtp_address(address: str) -> str | None:
     if made.addr_spec != f"{as_ascii}@{domain}" or not all(map(_is_letter_or_mark, local)):
         return None
     return f"{local}@{domain}"
+
+
+def without_repeats(addresses: Iterable[str]) -> list[str]:
+    """The first address of each mailbox.
+
+    The domain counts in lower case (RFC 5321 §2.4) and by IDNA; the part before the @ may depend on its case.
+    """
+    first: dict[str, str] = {}
+    for address in addresses:
+        local, _, domain = (smtp_address(address) or address).rpartition("@")
+        first.setdefault(f"{local}@{domain.lower()}", address)
+    return list(first.values())
 
 
 def _is_letter_or_mark(character: str) -> bool:

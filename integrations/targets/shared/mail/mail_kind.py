@@ -20,6 +20,7 @@ from integrations.targets.shared.mail.addresses import (
     ADDRESS,
     ADDRESS_HINT,
     smtp_address,
+    without_repeats,
 )
 from integrations.targets.shared.mail.headers import (
     address_header,
@@ -114,6 +115,8 @@ class MailKind(TargetKind):
                 reader.add_error(
                     "to", f"“{address}” is not an address that mail can be delivered to. {ADDRESS_HINT}"
                 )
+        if "to" in settings:
+            settings["to"] = without_repeats(settings["to"])
 
     def render(self, event: Event, target: Target) -> RenderedBody:
         return RenderedBody(
@@ -224,4 +227,6 @@ def _recipients(summary: EventSummary, target: Target) -> list[tuple[str, str]]:
 
 
 def _list_addresses(target: Target) -> list[str]:
-    return [found for text in target.settings.get("to", ()) if (found := smtp_address(text))]
+    # Targets that were saved earlier may repeat a mailbox.
+    addresses = without_repeats(target.settings.get("to", ()))
+    return [found for text in addresses if (found := smtp_address(text))]
