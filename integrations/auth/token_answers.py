@@ -17,8 +17,10 @@ from integrations.transport.results import parse_http_date, parse_seconds, secon
 # renews sooner.
 DEFAULT_LIFETIME = 3600
 MAX_LIFETIME = 30 * 24 * 3600
-# Apigee's name is BearerToken: https://github.com/DuendeArchive/Support/issues/1413
-_BEARER = frozenset({"", "bearer", "bearertoken"})
+# Apigee's name is BearerToken: https://github.com/DuendeArchive/Support/issues/1413. “null” is what Spring's library makes
+# of a null that it relays: https://github.com/spring-attic/spring-security-oauth/issues/676. Another type must not be
+# used (RFC 6749 §7.1), also false or a list, which no server is known to send.
+_BEARER = frozenset({"", "bearer", "bearertoken", "null"})
 _NO_ERROR = frozenset({"", "0", "false", "null", "none"})
 # RFC 6749; many APIs; AWS; Okta; Apigee; RFC 9457.
 _TEXT_KEYS = (
@@ -31,6 +33,8 @@ _TEXT_KEYS = (
     "detail",
 )
 MAX_ERRORS = 5
+# Python reads no int of more digits.
+MAX_DIGITS = 4_300
 _FORM = re.compile(r"[\w.-]+=[^\s&<>]*(?:&[\w.-]+=[^\s&<>]*)*")
 # The scheme, which some endpoints write before the token.
 _SCHEME = re.compile(r"^bearer\s+", re.IGNORECASE)
@@ -85,7 +89,7 @@ def _is_error(value: Json) -> bool:
 def _fields(status: int, content_type: str, text: str) -> JsonMapping:
     if text.startswith("{"):
         try:
-            return cast("JsonMapping", bounded_json.loads(text, strict=False))
+            return cast("JsonMapping", _json_value(text))
         except ValueError:
             raise AnswerError(f"it answered {status} with JSON that cannot be read.") from None
     if _FORM.fullmatch(text) and ("access_token=" in text or "error=" in text):
@@ -93,6 +97,16 @@ def _fields(status: int, content_type: str, text: str) -> JsonMapping:
     if text.startswith("<") or "html" in content_type.lower():
         raise AnswerError(f"it answered {status} with HTML instead of a token.")
     raise AnswerError(f"it answered {status} with {content_type or 'no content type'}, not a JSON object.")
+
+
+def _json_value(text: str) -> Json:
+    """The value of an answer. Raises ValueError."""
+    return bounded_json.loads(text, parse_int=_whole_number, strict=False)
+
+
+def _whole_number(digits: str) -> int | float:
+    """The number; one of too many digits is infinite, which a lifetime may be."""
+    return int(digits) if len(digits) <= MAX_DIGITS else float(digits)
 
 
 def _access_token(found: JsonMapping) -> str:
@@ -152,7 +166,7 @@ def _lifetime(value: Json, now: datetime) -> int | None:
 def _oauth_error(text: str) -> str:
     """RFC 6749 §5.2: ``error`` and ``error_description``, if the answer has them, or what other servers write instead."""
     try:
-        found = bounded_json.loads(text, strict=False)
+        found = _json_value(text)
     except ValueError:
         return ""
     if not isinstance(found, dict):

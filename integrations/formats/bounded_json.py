@@ -27,6 +27,7 @@ def loads(
     text: str | bytes,
     *,
     parse_constant: Callable[[str], object] | None = None,
+    parse_int: Callable[[str], object] | None = None,
     object_pairs_hook: Callable[[list[tuple[str, object]]], object] | None = None,
     max_bytes: int = MAX_BYTES,
     max_values: int = MAX_VALUES,
@@ -37,7 +38,11 @@ def loads(
         raise OutOfBounds(f"larger than {max_bytes:,} bytes")
     try:
         value = json.loads(
-            text, parse_constant=parse_constant, object_pairs_hook=object_pairs_hook, strict=strict
+            text,
+            parse_constant=parse_constant,
+            parse_int=parse_int,
+            object_pairs_hook=object_pairs_hook,
+            strict=strict,
         )
     except RecursionError:
         raise OutOfBounds(TOO_DEEP) from None

@@ -20,10 +20,10 @@ def read(body, status=200, content_type=JSON):
 
 @pytest.mark.parametrize(
     "kind",
-    ["Bearer", "bearer", "BEARER", "Bearer ", "BearerToken", "bearertoken", "bearer_token", "Bearer Token", "", " ", None],
+    ["Bearer", "bearer", "BEARER", "Bearer ", "BearerToken", "bearertoken", "bearer_token", "Bearer Token", "", " ", "null", None],
 )  # fmt: skip
 def test_these_token_types_mean_bearer(kind):
-    """https://github.com/DuendeArchive/Support/issues/1413"""
+    """https://github.com/DuendeArchive/Support/issues/1413, https://github.com/spring-attic/spring-security-oauth/issues/676"""
     answer = {"access_token": "t", "token_type": kind, "expires_in": 60}
     assert read(answer) == TokenAnswer("t", 60)
 
@@ -32,7 +32,7 @@ def test_a_missing_token_type_means_bearer():
     assert read({"access_token": "t", "expires_in": 60}) == TokenAnswer("t", 60)
 
 
-@pytest.mark.parametrize("kind", ["mac", "DPoP", "N_A", 7, [], {"a": 1}, "Bearer, mac"])
+@pytest.mark.parametrize("kind", ["mac", "DPoP", "N_A", 7, False, [], ["Bearer"], {"a": 1}, "Bearer, mac"])
 def test_other_token_types_cannot_be_sent(kind):
     with pytest.raises(AnswerError, match=r"its token_type is “.+”; only Bearer can be sent\."):
         read({"access_token": "t", "token_type": kind})
@@ -136,6 +136,30 @@ def test_the_lifetime_is_a_number_in_any_form_or_a_date(value, seconds):
 )
 def test_without_a_usable_lifetime_an_hour_is_assumed(value):
     assert read({"access_token": "t", "expires_in": value}) == TokenAnswer("t", 3600, is_assumed=True)
+
+
+@pytest.mark.parametrize(
+    ("digits", "answer"),
+    [
+        ("9" * 4300, TokenAnswer("t", 2592000)),
+        ("9" * 5000, TokenAnswer("t", 2592000)),
+        ("-" + "9" * 5000, TokenAnswer("t", 3600, is_assumed=True)),
+    ],
+)
+def test_a_number_of_thousands_of_digits_does_not_spoil_the_answer(digits, answer):
+    """Python reads no int of more than 4,300 digits."""
+    assert read(b'{"access_token":"t","expires_in":%s}' % digits.encode()) == answer
+
+
+def test_a_refusal_with_such_a_number_says_its_error():
+    with pytest.raises(AnswerError, match="it answered 400: invalid_client"):
+        read(b'{"error":"invalid_client","trace":%s}' % (b"9" * 5000), status=400)
+
+
+def test_an_error_beside_a_token_counts_whatever_its_word():
+    """RFC 6749 §5.2: the key names an error; no server is known that means success by it."""
+    with pytest.raises(AnswerError, match="with the error success"):
+        read({"access_token": "t", "error": "success"})
 
 
 @pytest.mark.parametrize("content_type", ["text/html", "text/html; charset=utf-8", "text/plain", "", JSON])
