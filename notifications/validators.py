@@ -88,8 +88,14 @@ MOST_ADDRESSES = 50
 
 
 def addresses_of(text: str) -> list[str]:
-    """The e-mail addresses of a text with commas or line breaks between them, each once."""
-    return list(dict.fromkeys(part.strip() for part in re.split(r"[,\n]", text) if part.strip()))
+    """The e-mail addresses of a text with commas or line breaks between them, the first of each mailbox."""
+    first: dict[str, str] = {}
+    for part in re.split(r"[,\n]", text):
+        if address := part.strip():
+            # The domain counts without case, the part before the @ belongs to its server (RFC 5321 §2.4).
+            local, _, domain = address.rpartition("@")
+            first.setdefault(f"{local}@{domain.lower()}", address)
+    return list(first.values())
 
 
 def validate_addresses(value: str) -> None:

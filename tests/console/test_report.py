@@ -250,6 +250,12 @@ def test_the_report_comes_once_a_week_to_each_recipient_alone(month: None, mailo
     assert send_due_report(NOON + timedelta(days=7)) == "2 mails"
 
 
+def test_a_mailbox_that_is_named_twice_gets_the_report_once(month: None, mailoutbox: list[Any]) -> None:
+    mailed_to(report_recipients="ann@example.com, ann@EXAMPLE.com\nann@example.com, Ann@example.com")
+    assert send_due_report(NOON) == "2 mails"
+    assert [mail.to for mail in mailoutbox] == [["ann@example.com"], ["Ann@example.com"]]
+
+
 def test_the_name_of_a_department_is_text_in_the_mail(month: None, mailoutbox: list[Any]) -> None:
     name = "[Law](https://evil.example) **& <b>Order</b>**"
     User.objects.update(department=name)
