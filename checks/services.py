@@ -92,7 +92,7 @@ from checks.importing.sources import (
 from checks.importing.spellings import ACTIVE_FACTOR, ASSURANCE
 from checks.importing.times import AMBIGUOUS as AMBIGUOUS_DATE
 from checks.importing.uploads import remove_old_uploads
-from checks.importing.values import shorten
+from checks.importing.values import NO, YES, shorten, yes_or_no
 from checks.importing.workers import StoredWorkers, employee_key_of, stored_workers, worker_login_of
 from checks.user_search import (
     SearchResult,
@@ -111,9 +111,11 @@ __all__ = [
     "DATE_ORDERS",
     "MEANINGS",
     "MOST_REJECTED_ROWS",
+    "NO",
     "NOT_READ",
     "RECORD_FIELDS",
     "REJECTED_ROWS_KEPT_DAYS",
+    "YES",
     "AllRecordsBad",
     "ApiReading",
     "AudienceText",
@@ -211,4 +213,5 @@ __all__ = [
     "without_index",
     "worker_login_of",
     "would_fail",
+    "yes_or_no",
 ]

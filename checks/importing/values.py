@@ -25,11 +25,14 @@ __all__ = [
     "FUTURE",
     "LIMITS",
     "MISSING",
+    "NO",
     "REFERENCES",
     "TEXTS",
     "TIMES",
+    "YES",
     "Refused",
     "Value",
+    "yes_or_no",
 ]
 
 LARGEST_COUNT = 1_000_000
@@ -64,24 +67,29 @@ LIMITS: dict[str, int] = {
 }
 # Words that people write into these two columns for no value; taken literally, they would join strangers.
 _PLACEHOLDERS = frozenset(("n/a", "na", "none", "null", "nil", "-", "--", "0", "#n/a"))
-_TRUE = frozenset(
+# What stands for yes and for no in a column of any question.
+YES = frozenset(
     spellings.fold(word)
     for word in [
-        *("true", "yes", "y", "1", "t", "on", "enabled", "enforced", "enrolled", "registered", "x"),
+        *("true", "yes", "y", "1", "t", "on", "x"),
         # Spreadsheets write booleans in the language of their user.
         *("wahr", "vrai", "verdadero", "vero", "verdadeiro", "waar", "prawda", "истина"),
         *("ja", "oui", "sí", "si", "sim", "да", "tak"),
     ]
 )
-_FALSE = frozenset(
+NO = frozenset(
     spellings.fold(word)
     for word in [
-        "false",
-        "no",
-        "n",
-        "0",
-        "f",
-        "off",
+        *("false", "no", "n", "0", "f", "off"),
+        *("falsch", "faux", "falso", "onwaar", "fałsz", "ложь"),
+        *("nein", "non", "não", "nee", "nie", "нет"),
+    ]
+)
+# A boolean may also name the state that it asks for.
+_TRUE = YES | frozenset(("enabled", "enforced", "enrolled", "registered"))
+_FALSE = NO | frozenset(
+    spellings.fold(word)
+    for word in [
         "disabled",
         "not enabled",
         "not enforced",
@@ -90,8 +98,6 @@ _FALSE = frozenset(
         "not configured",
         "unenrolled",
         "not set up",
-        *("falsch", "faux", "falso", "onwaar", "fałsz", "ложь"),
-        *("nein", "non", "não", "nee", "nie", "нет"),
     ]
 )
 # A cell without a value: unknown for a flag and a number, no value for the other scalars.
@@ -535,6 +541,14 @@ _TYPE_EXPECTED = (
 # Microsoft Entra's per-user MFA state: asked to enrol at the next sign-in, perhaps for years.
 _MFA_UNDECIDED = frozenset(("enabled",))
 flag, country = flag_of(), country_of()
+
+
+def yes_or_no(value: Value) -> bool | None:
+    """What the value of a boolean says; None where it says neither."""
+    try:
+        return flag(value)
+    except (Refused, Unread):
+        return None
 
 
 def converters(rules: ReadingRules, now: datetime) -> dict[str, Converter]:

@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 from checks.models import Source, SourceKind, SourceMapping, Upload
 from checks.services import NOT_READ, RECORD_FIELDS, ReadingRules, SignIns, rules_from, shorten
+from cii_project.imports.status_columns import words_of_status_columns
 from cii_project.imports.uploads import open_upload
 from cii_project.imports.vendor_layouts import (
     VendorLayout,
@@ -14,7 +15,7 @@ from cii_project.imports.vendor_layouts import (
     layout_of,
     words_of_layout,
 )
-from cii_project.imports.vendor_records import VendorRecord, fields_by_column
+from cii_project.imports.vendor_records import VendorRecord, fields_by_column, fold_column
 from cii_project.imports.worker_logins import with_worker_logins
 from integrations.services import SOURCES, FileSource, Read, SourceError
 
@@ -171,12 +172,12 @@ def _rules_for(
     layout: VendorLayout | None,
     mapping: SourceMapping | None,
 ) -> ReadingRules:
-    """The rules of the source's mapping, then those of the layout of the file."""
-    words: dict[str, dict[str, str]] = {}
-    for name, word, meaning in words_of_layout(columns, layout):
-        words.setdefault(name, {})[word] = meaning
-    for name, meanings in (mapping.words if mapping else {}).items():
-        words.setdefault(name, {}).update(meanings)
+    """The rules of the source's mapping, then those of the status column and of the layout of the file."""
+    words = {name: dict(meanings) for name, meanings in (mapping.words if mapping else {}).items()}
+    own = {name: set(map(fold_column, meanings)) for name, meanings in words.items()}
+    for name, word, meaning in (*words_of_status_columns(columns), *words_of_layout(columns, layout)):
+        if fold_column(word) not in own.get(name, ()):
+            words.setdefault(name, {})[word] = meaning
     kept = mapping.columns if mapping else {}
     used = SourceMapping(
         source=source,

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from checks.services import NOT_READ, RECORD_FIELDS
+from cii_project.imports.status_columns import meanings_of_yes_no
 from cii_project.imports.vendor_records import (
     AD_SIGN_INS,
     AWS_CREDENTIALS,
@@ -96,7 +97,6 @@ def _layout(
     )
 
 
-_SUSPENDED = {"true": "suspended", "false": "active"}
 _ONELOGIN_STATUSES = {
     "0": "staged",
     "1": "active",
@@ -212,7 +212,6 @@ LAYOUTS: Mapping[str, VendorLayout] = {
                 "primaryEmail|name.familyName",
                 "primaryEmail|suspended",
             ),
-            words={"suspended": _SUSPENDED},
             derive=derive_google_user,
             combined=("archived", "suspensionReason"),
         ),
@@ -262,8 +261,7 @@ LAYOUTS: Mapping[str, VendorLayout] = {
             # A user without a password for the console is used by programs alone.
             words={
                 "password_enabled": {
-                    "false": "service_account",
-                    "true": "unknown",
+                    **meanings_of_yes_no("unknown", "service_account"),
                     "not_supported": "unknown",
                 }
             },
@@ -356,7 +354,6 @@ LAYOUTS: Mapping[str, VendorLayout] = {
                 # The licence report of an enterprise (docs.github.com, "License reports reference").
                 "github com login|github com two factor auth",
             ),
-            words={"suspended": _SUSPENDED},
             derive=derive_github_member,
         ),
         _layout(

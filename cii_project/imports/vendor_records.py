@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
-from checks.services import SignIns
+from checks.services import SignIns, yes_or_no
 
 _MARK = re.compile(r"\[[^\]]*\]")
 _NOISE = re.compile(r"[\W_]+")
@@ -51,6 +51,14 @@ class VendorRecord:
         value = self._columns.get(fold_column(column))
         return "" if value is None else str(value).strip().casefold()
 
+    def says_yes(self, column: str) -> bool:
+        """Whether the column, which holds a boolean, says yes."""
+        return yes_or_no(self._columns.get(fold_column(column))) is True
+
+    def says_no(self, column: str) -> bool:
+        """Whether the column, which holds a boolean, says no."""
+        return yes_or_no(self._columns.get(fold_column(column))) is False
+
     def values(self, *columns: str) -> list[object]:
         """The values of those columns that the record has."""
         folded = map(fold_column, columns)
@@ -59,8 +67,6 @@ class VendorRecord:
 
 Derive = Callable[[VendorRecord], dict[str, object]]
 
-# What spreadsheets and APIs write for a flag.
-_TRUE, _FALSE = frozenset(("true", "yes", "1")), frozenset(("false", "no", "0"))
 UNKNOWN = "unknown"
 
 # --- OneLogin, GitHub ---------------------------------------------------------------------------------
@@ -93,9 +99,9 @@ def derive_aws_user(row: VendorRecord) -> dict[str, object]:
     password needs no MFA for the console: its absence says nothing."""
     found: dict[str, object] = {}
     if "status" not in row:
-        credentials = [row.text(name) in _FALSE for name in AWS_CREDENTIALS]
+        credentials = [row.says_no(name) for name in AWS_CREDENTIALS]
         found["status"] = "disabled" if all(credentials) else "active"
-    needs_no_mfa = row.text("password_enabled") in _FALSE and row.text("mfa_active") in _FALSE
+    needs_no_mfa = row.says_no("password_enabled") and row.says_no("mfa_active")
     if needs_no_mfa and row.reads("mfa_enabled", "mfa_active"):
         found["mfa_enabled"] = UNKNOWN
     if row.reads("last_sign_in_at", *AWS_SIGN_INS) and (uses := row.values(*AWS_SIGN_INS)):
@@ -140,10 +146,10 @@ def derive_entra_user(row: VendorRecord) -> dict[str, object]:
         found |= _entra_sign_in(row)
     if row.reads("status", "accountEnabled"):
         pending = (row.text(name) for name in _ENTRA_GUEST_STATES)
-        if row.text("accountEnabled") in _TRUE and any(_is_pending(state) for state in pending):
+        if row.says_yes("accountEnabled") and any(_is_pending(state) for state in pending):
             found["status"] = "staged"
     deleted = row.text("deletedDateTime")
-    if row.text("isSoftDeleted") in _TRUE or (deleted[:2].isdigit() and not deleted.startswith("0001")):
+    if row.says_yes("isSoftDeleted") or (deleted[:2].isdigit() and not deleted.startswith("0001")):
         found["status"] = "deleted"
     return found
 
@@ -170,10 +176,10 @@ def derive_google_user(row: VendorRecord) -> dict[str, object]:
     """A user who never activated the account is shown as suspended; an archived one cannot sign in."""
     if not row.reads("status", "suspended"):
         return {}
-    if row.text("suspended") in _TRUE:
+    if row.says_yes("suspended"):
         never_activated = fold_column(row.text("suspensionReason")) == "webloginrequired"
         return {"status": "staged"} if never_activated else {}
-    return {"status": "disabled"} if row.text("archived") in _TRUE else {}
+    return {"status": "disabled"} if row.says_yes("archived") else {}
 
 
 _AD_REPLICATED = ("LastLogonDate", "lastLogonTimestamp")

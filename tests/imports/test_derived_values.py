@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 
-from checks.models import Account
+from checks.models import Account, Import
 
 pytestmark = pytest.mark.django_db
 OLD, MIDDLE, NEW = "2023-05-05T00:00:00Z", "2023-06-05T00:00:00Z", "2026-10-01T00:00:00Z"
@@ -178,6 +178,63 @@ def test_the_status_of_a_vendors_several_columns(
     else:
         import_json(tmp_path, [{name: typed(value) for name, value in (user | state).items()}])
     assert Account.objects.get().status == expected
+
+
+# Words for yes and no, as spreadsheets, consoles and APIs write them.
+YES_AND_NO = [
+    ("true", "false"),
+    ("Yes", "No"),
+    ("y", "n"),
+    ("1", "0"),
+    ("WAHR", "FALSCH"),
+    ("VRAI", "FAUX"),
+    ("Oui", "Non"),
+    ("Sí", "No"),
+]
+GITHUB_USER = {"login": "kim", "dormant?": "false"}
+AWS_ACCOUNT = {"user": "kim", "arn": "arn:aws:iam::111111111111:user/kim", "mfa_active": "false"}
+AWS_KEYS = {"access_key_1_active": "false", "access_key_2_active": "false"}
+# A record without the column, the column, the field that it decides, and its values for yes and for no.
+FLAG_COLUMNS: list[tuple[dict[str, str], str, str, object, object]] = [
+    (GOOGLE_USER, "suspended", "status", "suspended", "active"),
+    (GOOGLE_USER, "archived", "status", "disabled", "active"),
+    (GITHUB_USER, "suspended", "status", "suspended", "active"),
+    (GITHUB_USER, "suspended?", "status", "suspended", "active"),
+    (ENTRA_GUEST, "isSoftDeleted", "status", "deleted", "active"),
+    (ENTRA_GUEST | {"externalUserState": "PendingAcceptance"}, "accountEnabled", "status", "staged", "disabled"),
+    ({"SamAccountName": "kim", "ObjectGUID": "1"}, "Enabled", "status", "active", "disabled"),
+    ({"Worker ID": "1", "Worker Type": "Employee"}, "Active Status", "status", "active", "disabled"),
+    (AWS_ACCOUNT, "password_enabled", "user_type", None, "service_account"),
+    (AWS_ACCOUNT, "password_enabled", "mfa", False, None),
+    (AWS_ACCOUNT | AWS_KEYS, "password_enabled", "status", "active", "disabled"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("yes", "no"), YES_AND_NO)
+@pytest.mark.parametrize(("user", "column", "field", "if_yes", "if_no"), FLAG_COLUMNS)
+def test_a_column_of_yes_and_no_is_read_in_each_spelling(
+    tmp_path: Path, user: dict[str, str], column: str, field: str, if_yes: object, if_no: object, yes: str, no: str
+) -> None:  # fmt: skip
+    for word, expected in ((yes, if_yes), (no, if_no)):
+        import_csv(tmp_path, [user | {column: word}])
+        assert getattr(Account.objects.get(), field) == expected, word
+
+
+@pytest.mark.parametrize(("value", "status"), [(1, "suspended"), (0, "active"), ("yes", "suspended")])
+def test_a_flag_of_json_may_be_a_number_or_a_word(tmp_path: Path, value: object, status: str) -> None:
+    import_json(tmp_path, [GOOGLE_USER | {"suspended": value}])
+    assert Account.objects.get().status == status
+
+
+def test_a_word_for_suspended_that_is_not_understood_is_unknown_and_counted(tmp_path: Path) -> None:
+    import_csv(tmp_path, [GOOGLE_USER | {"suspended": "perhaps"}])
+    assert Account.objects.get().status is None
+    assert [word["word"] for word in Import.objects.get().unknown_words] == ["perhaps"]
+
+
+def test_a_word_of_the_source_wins_over_the_vendors_in_any_case(tmp_path: Path) -> None:
+    import_csv(tmp_path, [GOOGLE_USER | {"suspended": "TRUE"}], "--map-value", "status:True=disabled")
+    assert Account.objects.get().status == "disabled"
 
 
 def test_a_user_of_onelogin_without_a_user_name_signs_in_by_e_mail(tmp_path: Path) -> None:

@@ -158,9 +158,14 @@ def test_what_is_kept_with_the_source_comes_before_the_vendors_layout() -> None:
 
 
 def test_the_words_of_a_layout_hold_only_for_its_own_column() -> None:
-    columns = {"primaryEmail": "login", "lastLoginTime": "last_sign_in_at", "suspended": "status"}
-    assert ("status", "true", "suspended") in words_of_layout(columns)
-    assert words_of_layout({**columns, "suspended": "title"}) == []
+    columns = {
+        "user": "login",
+        "arn": "source_key",
+        "mfa_active": "mfa_enabled",
+        "password_enabled": "user_type",
+    }
+    assert ("user_type", "false", "service_account") in words_of_layout(columns)
+    assert words_of_layout({**columns, "password_enabled": "title"}) == []
 
 
 def test_names_are_compared_without_case_blanks_and_marks() -> None:
