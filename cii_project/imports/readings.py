@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from checks.models import Source, SourceKind, SourceMapping, Upload
 from checks.services import NOT_READ, RECORD_FIELDS, ReadingRules, SignIns, rules_from, shorten
@@ -24,6 +24,8 @@ PREVIEW_ROWS = 10
 LOOKED_AT = 200
 MOST_COLUMNS = 300
 _FIELDS = frozenset(RECORD_FIELDS)
+# Fields that may be read from the column of the login: sources name accounts by an address or by a worker's number.
+SHARED_WITH_LOGIN = ("email", "employee_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +40,29 @@ class FilePreview:
 @dataclass(frozen=True, slots=True)
 class ColumnReading:
     """How one file becomes records by field. ``columns``: column of the file → field, for those that are read;
-    ``layout``: the vendor's, by all columns of the file."""
+    ``layout``: the vendor's, by all columns of the file; ``shared``: fields that take the value of the login."""
 
     source: Source
     columns: Mapping[str, str]
     layout: VendorLayout | None
     rules: ReadingRules
+    shared: frozenset[str] = frozenset()
 
     def derived(self, records: Iterable[Read]) -> Iterator[Read]:
         """The records by field, with what follows from several of the vendor's columns or has none
         (:attr:`VendorLayout.derive`), and the logins of an HR system's workers."""
+        if self.shared:
+            records = self._with_shared(records)
         if self.layout and self.layout.derive:
             records = self._derived(records)
         is_hr = self.source.kind == SourceKind.HR or (self.layout is not None and self.layout.is_hr)
         return with_worker_logins(records, self.source) if is_hr else iter(records)
+
+    def _with_shared(self, records: Iterable[Read]) -> Iterator[Read]:
+        for line, record in records:
+            if isinstance(record, dict) and "login" in record:
+                record.update({field: record["login"] for field in self.shared if field not in record})
+            yield line, record
 
     def _derived(self, records: Iterable[Read]) -> Iterator[Read]:
         derive = self.layout.derive if self.layout else None
@@ -117,22 +128,45 @@ def columns_in(reader: FileSource, stream: BinaryIO) -> list[str]:
     return list(found)
 
 
-def completed_columns(
-    source: Source, columns: Sequence[str], given: Mapping[str, str]
-) -> tuple[dict[str, str], frozenset[str]]:
-    """Field → column: ``given``, completed by what is kept with the source and by the vendor's layout. And the fields
-    whose own column is not read."""
+class CompletedColumns(NamedTuple):
+    """``columns``: field → column, one field a column. ``shared``: fields that take the value of the login, since they are
+    read from its column. ``unread``: fields whose own column is not read."""
+
+    columns: dict[str, str]
+    shared: frozenset[str]
+    unread: frozenset[str]
+
+
+def completed_columns(source: Source, columns: Sequence[str], given: Mapping[str, str]) -> CompletedColumns:
+    """``given`` (field → column), completed by what is kept with the source and by the vendor's layout.
+
+    ``given`` wins for its fields. The layout is that of all columns, also of those that ``given`` names.
+    """
     stored = mapping_of(source)
     kept = stored.columns if stored else {}
-    free = [column for column in columns if column not in given.values()]
-    found = field_of_columns(free, kept)
-    layout = layout_of(free)
-    known = {**(layout.guesses(free) if layout else {}), **kept}
+    decided = {column: field for column, field in kept.items() if field not in given}
+    decided |= {column: field for field, column in given.items()}
+    layout = layout_of(columns)
+    known = {**(layout.guesses(columns, decided) if layout else {}), **decided}
     completed = {
-        field: column for column, field in found.items() if field not in given and known.get(column) == field
+        field: column
+        for column, field in field_of_columns(columns, decided).items()
+        if field not in given and known.get(column) == field
     }
+    fields = {**given, **completed}
+    if "login" not in fields and layout and (column := layout.login_column(columns)):
+        fields["login"] = column
+    shared = shared_with_login(fields)
     unread = {name for name in kept if kept[name] == NOT_READ and name in _FIELDS and name not in given}
-    return {**given, **completed}, frozenset(unread)
+    return CompletedColumns(
+        {field: column for field, column in fields.items() if field not in shared}, shared, frozenset(unread)
+    )
+
+
+def shared_with_login(fields: Mapping[str, str]) -> frozenset[str]:
+    """The fields that are read from the column of the login. ``fields``: field → column."""
+    login = fields.get("login")
+    return frozenset(field for field in SHARED_WITH_LOGIN if login and fields.get(field) == login)
 
 
 def without_fields(records: Iterable[Read], unread: frozenset[str]) -> Iterator[Read]:
@@ -149,14 +183,15 @@ def reading_for(
     columns: Mapping[str, str],
     names: Collection[str],
     mapping: SourceMapping | None = None,
+    shared: frozenset[str] = frozenset(),
 ) -> ColumnReading:
     """The reading of a file. ``columns``: column → field, for those that are read; ``names``: all its columns;
-    ``mapping``: in the place of what is kept with the source."""
+    ``mapping``: in the place of what is kept with the source; ``shared``: fields that take the value of the login."""
     # What is mapped by hand may lie beyond the names that were found.
     names = [*dict.fromkeys((*names, *columns))]
     layout = layout_of(names)
     rules = _rules_for(source, columns, names, layout, mapping or mapping_of(source))
-    return ColumnReading(source, columns, layout, rules)
+    return ColumnReading(source, columns, layout, rules, shared)
 
 
 def reading_of_upload(upload: Upload) -> ColumnReading:

@@ -61,15 +61,25 @@ class VendorLayout:
     derive: Derive | None = None
     combined: frozenset[str] = frozenset()
 
-    def guesses(self, columns: Collection[str]) -> dict[str, str]:
-        """Column of the file → field. A column serves one field: the first that wants it."""
+    def guesses(self, columns: Collection[str], stored: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Column of the file → field, besides those of ``stored``. A column serves one field: the first that wants it."""
         folded = {fold_column(column): column for column in reversed(list(columns))}
-        found: dict[str, str] = {}
+        found = {column: name for column, name in (stored or {}).items() if column in columns}
+        known = dict(found)
+        claimed = set(found.values())
         for field_name, names in self.columns.items():
-            column = next((folded[n] for n in names if n in folded and folded[n] not in found), None)
+            candidates = [folded[name] for name in names if name in folded]
+            if field_name in claimed:
+                continue
+            column = next((name for name in candidates if name not in found), None)
             if column is not None:
                 found[column] = field_name
-        return found
+        return {column: name for column, name in found.items() if column not in known}
+
+    def login_column(self, columns: Collection[str]) -> str | None:
+        """The file's best column for the login, even where it is read as another field too."""
+        folded = {fold_column(column): column for column in reversed(list(columns))}
+        return next((folded[name] for name in self.columns["login"] if name in folded), None)
 
 
 def _layout(
@@ -433,7 +443,7 @@ def field_of_columns(columns: Collection[str], stored: Mapping[str, str]) -> dic
     open_columns = [column for column in columns if column not in stored]
     for claimants, claims in (
         (columns, stored),
-        (open_columns, layout.guesses(columns) if layout else {}),
+        (open_columns, layout.guesses(columns, stored) if layout else {}),
         (open_columns, own_names(columns)),
     ):
         for column in claimants:

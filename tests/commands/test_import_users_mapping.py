@@ -110,6 +110,46 @@ def test_an_option_wins_over_what_is_kept(tmp_path: Path) -> None:
     assert Account.objects.get().login == "ann@example.com"
 
 
+# Header and row of a vendor's export, an option that maps one of its columns, and what is read of the rest.
+SIGNATURE_COLUMNS = [
+    ("SamAccountName,Enabled,LastLogonDate,mail,ObjectGUID", "kim,False,2026-10-01,kim@x.example,1",
+     "login=SamAccountName", {"login": "kim", "status": "disabled", "email": "kim@x.example", "source_key": "1"}),
+    ("SamAccountName,Enabled,mail,EmailAddress", "kim,False,kim@x.example,kim@y.example",
+     "login=mail", {"login": "kim@x.example", "status": "disabled", "email": "kim@y.example"}),
+    ("userPrincipalName,id,accountEnabled,mail", "kim,1,False,kim@x.example",
+     "login=userPrincipalName", {"status": "disabled", "email": "kim@x.example", "source_key": "1"}),
+    ("user,arn,mfa_active,user_creation_time", "kim,a,false,2020-01-01",
+     "login=user", {"source_key": "a", "mfa_enabled": False, "status": "active"}),
+    ("user,arn,mfa_active,user_creation_time", "kim,a,false,2020-01-01",
+     "mfa_enabled=mfa_active", {"login": "kim", "source_key": "a", "mfa_enabled": False}),
+    ("primaryEmail,suspended,lastLoginTime", "kim@x.example,True,Never",
+     "login=primaryEmail", {"status": "suspended", "last_sign_in_known": True}),
+    ("Email Address,Status,Last Sign In", "kim@x.example,Suspended,Never",
+     "email=Email Address", {"login": "kim@x.example", "email": "kim@x.example", "status": "suspended"}),
+    ("id,login,status,lastLogin,passwordChanged", "00u1,kim,SUSPENDED,,",
+     "login=login", {"status": "suspended", "source_key": "00u1"}),
+    ("Employee ID,Worker Status,Work Email", "100,Terminated,kim@x.example",
+     "employee_id=Employee ID", {"login": "kim@x.example", "status": "disabled", "employee_id": "100"}),
+    ("Employee #,Work Email,Status", "100,kim@x.example,Inactive",
+     "employee_id=Employee #", {"login": "kim@x.example", "status": "disabled", "employee_id": "100"}),
+    ("login,two_factor_enabled,node_id", "kim,false,1",
+     "login=login", {"mfa_enabled": False, "source_key": "1", "status": "active"}),
+    ("username,user_id,realname,status", "kim,DU1,Kim,disabled",
+     "login=username", {"source_key": "DU1", "display_name": "Kim", "status": "disabled"}),
+    ("id,username,email,status,invalid_login_attempts", "1,kim,kim@x.example,3,2",
+     "login=username", {"source_key": "1", "status": "locked_out", "failed_sign_ins": 2}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("header", "row", "option", "expected"), SIGNATURE_COLUMNS)
+def test_an_option_wins_for_its_field_and_the_layout_completes_the_rest(
+    tmp_path: Path, header: str, row: str, option: str, expected: dict[str, object]
+) -> None:
+    run(file_of(tmp_path, f"{header}\n{row}\n"), "--source", "s", "--map", option)
+    account = Account.objects.get()
+    assert {name: getattr(account, name) for name in expected} == expected
+
+
 def test_rejected_rows_are_stored_by_the_files_own_names(tmp_path: Path) -> None:
     kept(Konto="login", Since="created_at")
     with pytest.raises(SystemExit):

@@ -176,9 +176,10 @@ class Command(AuditedCommand):
                 names = columns_in(reader, first)
             if warning := kind_warning(source, names):
                 self.stderr.write(warning)
-            mapping, unread = completed_columns(source, names, mapping)
+            completed = completed_columns(source, names, mapping)
+            mapping = completed.columns
             column_reading = reading_for(
-                source, {column: field for field, column in mapping.items()}, names, reading
+                source, {column: field for field, column in mapping.items()}, names, reading, completed.shared
             )
             columns.combined = column_reading.layout.combined if column_reading.layout else frozenset()
             file = RejectsFile(
@@ -190,7 +191,9 @@ class Command(AuditedCommand):
             )
             rejects = stack.enter_context(Rejects(self.stderr.write, stack.enter_context(file), reader.unit))
             return import_accounts(
-                columns.of(without_fields(column_reading.derived(reader.read(stream, mapping)), unread)),
+                columns.of(
+                    without_fields(column_reading.derived(reader.read(stream, mapping)), completed.unread)
+                ),
                 source=source,
                 full=options["full"],
                 force=options["force"],
