@@ -16,10 +16,12 @@ from cii_project import __version__
 from cii_project.imports.readings import (
     LOOKED_AT,
     ColumnReading,
+    completed_columns,
     mapping_of,
     names_of_fields,
     reading_for,
     records_of,
+    shared_with_login,
 )
 from cii_project.imports.vendor_layouts import field_of_columns
 from integrations.models import SourceConnection
@@ -55,22 +57,31 @@ class FileMapping:
 def map_file(source: Source, settings: JsonMapping, packed: Iterable[JsonMapping]) -> FileMapping:
     """The mapping of a file by its first records. Raises :class:`~checks.services.MappingError`."""
     names = file_columns(list(islice(packed, LOOKED_AT)))
-    columns = field_of_each(source, settings, names)
+    columns, shared = _columns_and_shared(source, settings, names)
     if "login" not in columns.values():
         raise MappingError(
             "No column of the file is the login. Write login=COLUMN under Columns of the connection. "
             f"The file has: {', '.join(names[:20]) or 'no columns'}."
         )
-    return FileMapping(reading_for(source, columns, names, _kept_mapping(source, settings)))
+    return FileMapping(reading_for(source, columns, names, _kept_mapping(source, settings), shared))
 
 
 def field_of_each(source: Source, settings: JsonMapping, names: Sequence[str]) -> dict[str, str]:
     """Column of the file → field, for the columns that are read."""
-    given = {column: field for field, column in columns_of_settings(settings).items() if column in names}
+    return _columns_and_shared(source, settings, names)[0]
+
+
+def _columns_and_shared(
+    source: Source, settings: JsonMapping, names: Sequence[str]
+) -> tuple[dict[str, str], frozenset[str]]:
+    """Column of the file → field, for the columns that are read, and the fields that take the value of the login."""
+    given = {field: column for field, column in columns_of_settings(settings).items() if column in names}
+    completed = completed_columns(source, names, given)
     stored = mapping_of(source)
     kept = stored.columns if stored else {}
-    others = {column: field for column, field in kept.items() if field not in given.values()}
-    return field_of_columns(names, {**others, **given})
+    others = {column: field for column, field in kept.items() if field not in completed.columns}
+    known = {column: field for field, column in completed.columns.items()}
+    return field_of_columns(names, {**others, **known}), completed.shared
 
 
 def columns_of_settings(settings: JsonMapping) -> dict[str, str]:
@@ -80,9 +91,12 @@ def columns_of_settings(settings: JsonMapping) -> dict[str, str]:
         field, _, column = str(line).partition("=")
         if field not in RECORD_FIELDS:
             raise MappingError(f"There is no field “{field}”. The fields are: {', '.join(RECORD_FIELDS)}.")
-        if field in found or column.strip() in found.values():
-            raise MappingError(f"“{line}” names a field or a column a second time.")
+        is_twice = field in found
         found[field] = column.strip()
+        shared = shared_with_login(found)
+        alone = [name for each, name in found.items() if each not in shared]
+        if is_twice or len(set(alone)) < len(alone):
+            raise MappingError(f"“{line}” names a field or a column a second time.")
     return found
 
 

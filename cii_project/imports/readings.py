@@ -6,12 +6,21 @@ from itertools import islice
 from typing import BinaryIO, NamedTuple
 
 from checks.models import Source, SourceKind, SourceMapping, Upload
-from checks.services import NOT_READ, RECORD_FIELDS, ReadingRules, SignIns, rules_from, shorten
+from checks.services import (
+    NOT_READ,
+    RECORD_FIELDS,
+    ReadingRules,
+    SignIns,
+    employee_key_of,
+    rules_from,
+    shorten,
+)
 from cii_project.imports.status_columns import words_of_status_columns
 from cii_project.imports.uploads import open_upload
 from cii_project.imports.vendor_layouts import (
     VendorLayout,
     field_of_columns,
+    is_employee_id,
     layout_of,
     words_of_layout,
 )
@@ -51,17 +60,21 @@ class ColumnReading:
     def derived(self, records: Iterable[Read]) -> Iterator[Read]:
         """The records by field, with what follows from several of the vendor's columns or has none
         (:attr:`VendorLayout.derive`), and the logins of an HR system's workers."""
+        is_hr = self.source.kind == SourceKind.HR or (self.layout is not None and self.layout.is_hr)
         if self.shared:
-            records = self._with_shared(records)
+            records = self._with_shared(records, is_hr=is_hr)
         if self.layout and self.layout.derive:
             records = self._derived(records)
-        is_hr = self.source.kind == SourceKind.HR or (self.layout is not None and self.layout.is_hr)
         return with_worker_logins(records, self.source) if is_hr else iter(records)
 
-    def _with_shared(self, records: Iterable[Read]) -> Iterator[Read]:
+    def _with_shared(self, records: Iterable[Read], *, is_hr: bool) -> Iterator[Read]:
+        """The records with the other fields of the login's column."""
         for line, record in records:
             if isinstance(record, dict) and "login" in record:
                 record.update({field: record["login"] for field in self.shared if field not in record})
+                if is_hr and "employee_id" in self.shared and employee_key_of(record):
+                    # The stored account of the worker may have an address as its login, from a file that had one.
+                    record["login"] = ""
             yield line, record
 
     def _derived(self, records: Iterable[Read]) -> Iterator[Read]:
@@ -191,6 +204,9 @@ def reading_for(
     names = [*dict.fromkeys((*names, *columns))]
     layout = layout_of(names)
     rules = _rules_for(source, columns, names, layout, mapping or mapping_of(source))
+    login = next((column for column, field in columns.items() if field == "login"), "")
+    if "employee_id" not in columns.values() and is_employee_id(login, layout):
+        shared |= {"employee_id"}
     return ColumnReading(source, columns, layout, rules, shared)
 
 

@@ -35,6 +35,7 @@ __all__ = [
     "VendorLayout",
     "field_of_columns",
     "fold_column",
+    "is_employee_id",
     "layout_of",
     "own_names",
     "words_of_layout",
@@ -62,14 +63,16 @@ class VendorLayout:
     combined: frozenset[str] = frozenset()
 
     def guesses(self, columns: Collection[str], stored: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Column of the file → field, besides those of ``stored``. A column serves one field: the first that wants it."""
+        """Column of the file → field, besides those of ``stored``. A column serves one field: the first that wants it. An
+        employee id that is the login is left to :func:`is_employee_id`."""
         folded = {fold_column(column): column for column in reversed(list(columns))}
         found = {column: name for column, name in (stored or {}).items() if column in columns}
         known = dict(found)
         claimed = set(found.values())
         for field_name, names in self.columns.items():
             candidates = [folded[name] for name in names if name in folded]
-            if field_name in claimed:
+            is_shared = field_name == "employee_id" and found.get(next(iter(candidates), "")) == "login"
+            if field_name in claimed or is_shared:
                 continue
             column = next((name for name in candidates if name not in found), None)
             if column is not None:
@@ -427,6 +430,16 @@ def layout_of(columns: Collection[str]) -> VendorLayout | None:
     folded = {fold_column(column) for column in columns}
     fitting = [one for one in LAYOUTS.values() if any(signature <= folded for signature in one.signatures)]
     return max(fitting, key=lambda one: len(one.guesses(columns)), default=None)
+
+
+# Names of a worker's number that mean nothing else in any file.
+_EMPLOYEE_IDS = frozenset(map(fold_column, ("employee id", "worker id", "employee number")))
+
+
+def is_employee_id(column: str, layout: VendorLayout | None) -> bool:
+    """Whether a column holds employee ids, whatever field it is read as."""
+    folded = fold_column(column)
+    return folded in _EMPLOYEE_IDS or (layout is not None and folded in layout.columns.get("employee_id", ()))
 
 
 def own_names(columns: Collection[str]) -> dict[str, str]:

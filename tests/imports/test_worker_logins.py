@@ -145,3 +145,41 @@ def test_the_employee_id_of_a_worker_can_be_corrected(tmp_path: Path, form: str)
     first = import_workers(tmp_path, form, KIM, LEE)
     found = import_workers(tmp_path, form, "150,kim@x.example,Active,", LEE)
     assert found["150"].pk == first["100"].pk
+
+
+# Header, row and options of a file in which the employee id is the only name of a worker.
+BY_NUMBER: list[tuple[str, str, list[str]]] = [
+    ("Employee ID,Worker,Worker Type,Worker Status", "100,Kim L,Employee,Terminated", []),
+    ("Worker ID,Worker,Worker Type,Worker Status", "100,Kim L,Employee,Terminated", []),
+    ("Employee ID,WID,Worker Type,Worker Status", "100,3aa5550b7fe348b9,Employee,Terminated", []),
+    ("Employee #,Reporting to,Status", "100,Lee,Terminated", []),
+    ("Employee ID,Work Email,Worker Type,Worker Status", "100,k@y.example,Employee,Terminated", ["login=Employee ID"]),
+    ("WorkerID,Status", "100,Terminated", ["login=WorkerID"]),
+    ("Number,Status", "100,Terminated", ["login=Number", "employee_id=Number"]),
+]  # fmt: skip
+
+
+def import_file(tmp_path: Path, header: str, row: str, *options: str) -> None:
+    path = tmp_path / "workers.csv"
+    path.write_text(f"{header}\n{row}\n")
+    maps = [option for pair in options for option in ("--map", pair)]
+    arguments = [str(path), "--source", "hr", "--kind", "hr", *maps]
+    call_command("import_users", *arguments, stdout=io.StringIO(), stderr=io.StringIO())
+
+
+@pytest.mark.parametrize(("header", "row", "options"), BY_NUMBER)
+def test_an_employee_id_that_is_the_only_name_is_login_and_employee_id(
+    tmp_path: Path, header: str, row: str, options: list[str]
+) -> None:
+    import_okta(tmp_path)
+    import_file(tmp_path, header, row, *options)
+    account = Account.objects.get(source__slug="hr")
+    assert (account.login, account.employee_id, account.status) == ("100", "100", "disabled")
+    assert account.user_id == Account.objects.get(source__slug="okta", employee_id="100").user_id
+
+
+def test_a_worker_whose_file_lost_the_address_keeps_the_account(tmp_path: Path) -> None:
+    import_workers(tmp_path, "workday", KIM)
+    import_file(tmp_path, "Employee ID,Worker Type,Worker Status", "100,Employee,Terminated")
+    account = Account.objects.get()
+    assert (account.login, account.status) == ("kim@x.example", "disabled")
