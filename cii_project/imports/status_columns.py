@@ -8,9 +8,14 @@ from collections.abc import Mapping
 from checks.services import NO, YES
 from cii_project.imports.vendor_records import fold_column
 
-# Status where the column says yes → its names. A no is active.
+# Status where the column says yes → its names. A no is active. Microsoft 365's "Block credential" is Entra's
+# accountEnabled the other way round; nsAccountLock is 389 Directory Server's and FreeIPA's.
 _WHERE_YES: Mapping[str, str] = {
-    "suspended": "suspended",
+    "suspended": "suspended|is suspended|blocked|is blocked|frozen|is frozen",
+    "locked_out": "locked|is locked|locked out|account locked|account locked out|lockout",
+    "disabled": "disabled|is disabled|account disabled|user disabled|login disabled|deactivated|is deactivated|inactive|is inactive"
+    "|block credential|credential blocked|sign in blocked|block sign in|nsAccountLock|terminated|is terminated|archived|is archived",
+    "deleted": "deleted|is deleted|soft deleted|is soft deleted",
 }
 # Status where the column says no → its names. A yes is active.
 _WHERE_NO: Mapping[str, str] = {

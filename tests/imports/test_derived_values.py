@@ -220,6 +220,42 @@ def test_a_column_of_yes_and_no_is_read_in_each_spelling(
         assert getattr(Account.objects.get(), field) == expected, word
 
 
+# Columns that name the opposite of active, and the status where they say yes.
+OPPOSITES = [
+    ("suspended", "suspended"),
+    ("blocked", "suspended"),
+    ("isFrozen", "suspended"),
+    ("Block credential", "disabled"),
+    ("Sign-in blocked", "disabled"),
+    ("nsAccountLock", "disabled"),
+    ("Terminated", "disabled"),
+    ("archived", "disabled"),
+    ("disabled", "disabled"),
+    ("inactive", "disabled"),
+    ("locked", "locked_out"),
+    ("LockedOut", "locked_out"),
+    ("isSoftDeleted", "deleted"),
+    ("deleted", "deleted"),
+]
+
+
+@pytest.mark.parametrize(("column", "status"), OPPOSITES)
+def test_a_status_column_named_after_the_opposite_of_active_is_inverted(
+    tmp_path: Path, column: str, status: str
+) -> None:
+    for word, expected in (("True", status), ("False", "active"), ("1", status), ("NEIN", "active")):
+        import_csv(
+            tmp_path, [{"uid": "kim", column: word}], "--map", "login=uid", "--map", f"status={column}"
+        )
+        assert Account.objects.get().status == expected, word
+
+
+def test_a_meaning_of_the_source_wins_over_the_inverted_column(tmp_path: Path) -> None:
+    options = ["--map", "status=locked", "--map-value", "status:true=suspended"]
+    import_csv(tmp_path, [{"login": "kim", "locked": "TRUE"}], *options)
+    assert Account.objects.get().status == "suspended"
+
+
 @pytest.mark.parametrize(("value", "status"), [(1, "suspended"), (0, "active"), ("yes", "suspended")])
 def test_a_flag_of_json_may_be_a_number_or_a_word(tmp_path: Path, value: object, status: str) -> None:
     import_json(tmp_path, [GOOGLE_USER | {"suspended": value}])
