@@ -71,6 +71,7 @@ from checks.importing.mappings import (
     rules_from,
     rules_of,
 )
+from checks.importing.moments import is_moment
 from checks.importing.records import FIELDS as RECORD_FIELDS
 from checks.importing.rejected_rows import (
     KEPT_DAYS as REJECTED_ROWS_KEPT_DAYS,
@@ -172,6 +173,7 @@ __all__ = [
     "folded",
     "forget_mapping",
     "import_accounts",
+    "is_moment",
     "iso",
     "link_account",
     "login_details",

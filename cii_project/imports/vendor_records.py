@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
-from checks.services import SignIns, yes_or_no
+from checks.services import SignIns, is_moment, yes_or_no
 
 _MARK = re.compile(r"\[[^\]]*\]")
 _NOISE = re.compile(r"[\W_]+")
@@ -134,8 +134,15 @@ ENTRA_ATTEMPTS = (
     "lastNonInteractiveSignInDateTime",
     "last non interactive sign in time",
 )
+_ENTRA_DELETIONS = ("deletedDateTime",)
 _ENTRA_GUEST_STATES = ("externalUserState", "invitationState")
-ENTRA_COMBINED = (*ENTRA_SUCCESSES, *ENTRA_ATTEMPTS, *_ENTRA_GUEST_STATES, "isSoftDeleted", "deletedDateTime")
+ENTRA_COMBINED = (
+    *ENTRA_SUCCESSES,
+    *ENTRA_ATTEMPTS,
+    *_ENTRA_GUEST_STATES,
+    *_ENTRA_DELETIONS,
+    "isSoftDeleted",
+)
 # Graph has signInActivity since then: an older account without it may have signed in before.
 _ENTRA_SIGN_INS_SINCE = "2020-05-01"
 
@@ -148,8 +155,7 @@ def derive_entra_user(row: VendorRecord) -> dict[str, object]:
         pending = (row.text(name) for name in _ENTRA_GUEST_STATES)
         if row.says_yes("accountEnabled") and any(_is_pending(state) for state in pending):
             found["status"] = "staged"
-    deleted = row.text("deletedDateTime")
-    if row.says_yes("isSoftDeleted") or (deleted[:2].isdigit() and not deleted.startswith("0001")):
+    if row.says_yes("isSoftDeleted") or any(map(is_moment, row.values(*_ENTRA_DELETIONS))):
         found["status"] = "deleted"
     return found
 

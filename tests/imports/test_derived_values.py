@@ -130,6 +130,40 @@ def test_sign_ins_are_compared_by_the_order_of_dates_of_the_source(
     assert last_sign_in(login="kim") == expected
 
 
+# What stands in deletedDateTime, and the status of the user, who is else active.
+DELETION_TIMES = [
+    ("2026-10-01T00:00:00Z", "deleted"),
+    ("/Date(1764000000000)/", "deleted"),
+    ("9/30/2026 1:00:00 AM", "deleted"),
+    ("30.09.2026 01:00:00", "deleted"),
+    ("2030-01-01T00:00:00Z", "deleted"),
+    ("1764000000", "deleted"),
+    ("", "active"),
+    ("0", "active"),
+    ("never", "active"),
+    ("n/a", "active"),
+    ("0001-01-01T00:00:00Z", "active"),
+    ("01/01/0001 00:00:00", "active"),
+    ("1/1/0001 12:00:00 AM", "active"),
+    ("01.01.0001", "active"),
+    ("00/00/0000", "active"),
+    ("1601-01-01T00:00:00Z", "active"),
+    ("1970-01-01T00:00:00Z", "active"),
+    ("9999-12-31T23:59:59Z", "active"),
+    ("12/31/9999", "active"),
+]
+
+
+@pytest.mark.parametrize(("value", "status"), DELETION_TIMES)
+@pytest.mark.parametrize("order", ["", "mdy", "dmy", "ymd"])
+def test_a_user_of_entra_with_the_time_of_a_deletion_is_deleted(
+    tmp_path: Path, value: str, status: str, order: str
+) -> None:
+    options = ["--dates", order] if order else []
+    import_csv(tmp_path, [ENTRA_GUEST | {"deletedDateTime": value}], *options)
+    assert Account.objects.get().status == status
+
+
 ENTRA_GUEST = {"id": "1", "userPrincipalName": "kim", "userType": "Guest", "accountEnabled": "True"}
 GOOGLE_USER = {"id": "1", "primaryEmail": "kim@x.example", "lastLoginTime": OLD, "suspended": "False"}
 ONELOGIN_USER = {"id": "1", "username": "kim", "email": "kim@x.example", "invalid_login_attempts": "0"}
