@@ -3,7 +3,7 @@
 A layout is recognised by columns that only this export has together. Names are compared without case, blanks,
 punctuation and marks such as ``[READ ONLY]``; a key of a nested JSON object is written ``profile.login``. Sources: Okta
 Users API and Password Health report; Microsoft Entra "Download users", "User registration details" and Microsoft Graph
-``user``; Google Workspace "Download users" and Directory API ``users``; Active Directory ``Get-ADUser | Export-Csv``;
+``user``, the Microsoft 365 admin center's "Export users", ``Get-MsolUser`` and ``Get-AzureADUser``; Google Workspace "Download users" and Directory API ``users``; Active Directory ``Get-ADUser | Export-Csv``;
 AWS IAM credential report; Workday worker reports; BambooHR fields; GitHub member and dormant-user exports; OneLogin
 API v2 ``users``; Duo users.
 """
@@ -167,26 +167,28 @@ LAYOUTS: Mapping[str, VendorLayout] = {
                 "source_key": "id|objectId|object id|user object id",
                 "source_anchor": "onPremisesImmutableId|immutableId|on-premises immutable id",
                 "email": "mail",
-                "first_name": "givenName",
-                "last_name": "surname",
+                "first_name": "givenName|first name",
+                "last_name": "surname|last name",
                 "display_name": "displayName|userDisplayName",
                 "employee_id": "employeeId",
                 "department": "department",
-                "title": "jobTitle",
+                "title": "jobTitle|title",
                 "company": "companyName",
-                "phone": "mobile|mobilePhone|telephoneNumber",
+                "phone": "mobile|mobilePhone|telephoneNumber|phone number",
                 "locale": "preferredLanguage",
                 "manager": "manager.userPrincipalName|manager|manager user principal name",
                 "user_type": "userType",
-                "status": "accountEnabled|account enabled",
-                "created_at": "createdDateTime|creation time|created date time",
-                "password_changed_at": "lastPasswordChangeDateTime",
+                "status": "accountEnabled|account enabled|block credential",
+                "created_at": "createdDateTime|creation time|created date time|when created",
+                "password_changed_at": "lastPasswordChangeDateTime|last password change timestamp",
                 "last_sign_in_at": "|".join((*ENTRA_SUCCESSES, *ENTRA_ATTEMPTS)),
                 "mfa_enabled": "isMfaRegistered|mfa registered|multifactor authentication registered",
+                "password_never_expires": "password never expires",
                 "mfa_factors": "methodsRegistered|methods registered|authentication methods registered",
             },
             (
                 "userPrincipalName|accountEnabled",
+                "userPrincipalName|block credential",
                 "userPrincipalName|objectId",
                 "userPrincipalName|methodsRegistered",
                 "userPrincipalName|isMfaRegistered",

@@ -134,8 +134,9 @@ ENTRA_ATTEMPTS = (
     "lastNonInteractiveSignInDateTime",
     "last non interactive sign in time",
 )
-_ENTRA_DELETIONS = ("deletedDateTime",)
-_ENTRA_GUEST_STATES = ("externalUserState", "invitationState")
+# Of Graph, Get-MsolUser and the Microsoft 365 admin center, and Get-AzureADUser.
+_ENTRA_DELETIONS = ("deletedDateTime", "soft deletion timestamp", "deletionTimestamp")
+_ENTRA_GUEST_STATES = ("externalUserState", "invitationState", "userState")
 ENTRA_COMBINED = (
     *ENTRA_SUCCESSES,
     *ENTRA_ATTEMPTS,
@@ -151,13 +152,19 @@ def derive_entra_user(row: VendorRecord) -> dict[str, object]:
     found: dict[str, object] = {}
     if row.reads("last_sign_in_at", *ENTRA_SUCCESSES, *ENTRA_ATTEMPTS):
         found |= _entra_sign_in(row)
-    if row.reads("status", "accountEnabled"):
+    if row.reads("status", "accountEnabled", "block credential"):
         pending = (row.text(name) for name in _ENTRA_GUEST_STATES)
-        if row.says_yes("accountEnabled") and any(_is_pending(state) for state in pending):
+        if _is_enabled(row) and any(_is_pending(state) for state in pending):
             found["status"] = "staged"
     if row.says_yes("isSoftDeleted") or any(map(is_moment, row.values(*_ENTRA_DELETIONS))):
         found["status"] = "deleted"
     return found
+
+
+def _is_enabled(row: VendorRecord) -> bool:
+    if row.reads("status", "accountEnabled"):
+        return row.says_yes("accountEnabled")
+    return row.says_no("block credential")
 
 
 def _is_pending(state: str) -> bool:

@@ -167,6 +167,8 @@ def test_a_user_of_entra_with_the_time_of_a_deletion_is_deleted(
 ENTRA_GUEST = {"id": "1", "userPrincipalName": "kim", "userType": "Guest", "accountEnabled": "True"}
 GOOGLE_USER = {"id": "1", "primaryEmail": "kim@x.example", "lastLoginTime": OLD, "suspended": "False"}
 ONELOGIN_USER = {"id": "1", "username": "kim", "email": "kim@x.example", "invalid_login_attempts": "0"}
+M365_USER = {"User principal name": "kim", "Object Id": "1", "Block credential": "False"}
+MSOL_USER = {"UserPrincipalName": "kim", "ObjectId": "1", "BlockCredential": "False"}
 STATUSES: list[tuple[dict[str, str], dict[str, str], str]] = [
     (ENTRA_GUEST, {"externalUserState": "PendingAcceptance"}, "staged"),
     (ENTRA_GUEST, {"invitationState": "PendingAcceptance"}, "staged"),
@@ -177,6 +179,18 @@ STATUSES: list[tuple[dict[str, str], dict[str, str], str]] = [
     (ENTRA_GUEST, {"isSoftDeleted": "False", "deletedDateTime": ""}, "active"),
     (ENTRA_GUEST, {"deletedDateTime": "2026-10-01T00:00:00Z"}, "deleted"),
     (ENTRA_GUEST, {"deletedDateTime": SENTINEL}, "active"),
+    (ENTRA_GUEST, {"UserState": "PendingAcceptance"}, "staged"),
+    (ENTRA_GUEST, {"DeletionTimestamp": "2026-10-01T00:00:00Z"}, "deleted"),
+    (M365_USER, {}, "active"),
+    (M365_USER, {"Block credential": "True"}, "disabled"),
+    (M365_USER, {"Soft deletion time stamp": "2026-10-02 03:04:05Z"}, "deleted"),
+    (M365_USER, {"Soft deletion time stamp": ""}, "active"),
+    (M365_USER, {"Block credential": "True", "Soft deletion time stamp": "2026-10-02 03:04:05Z"}, "deleted"),
+    (MSOL_USER, {}, "active"),
+    (MSOL_USER, {"BlockCredential": "True"}, "disabled"),
+    (MSOL_USER, {"SoftDeletionTimestamp": "2026-10-02 03:04:05Z"}, "deleted"),
+    (MSOL_USER, {"UserState": "PendingAcceptance"}, "staged"),
+    (MSOL_USER, {"UserState": "PendingAcceptance", "BlockCredential": "True"}, "disabled"),
     (GOOGLE_USER, {"archived": "True"}, "disabled"),
     (GOOGLE_USER, {"archived": "False"}, "active"),
     (GOOGLE_USER, {"archived": "True", "suspended": "True"}, "suspended"),

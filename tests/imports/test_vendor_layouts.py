@@ -46,6 +46,38 @@ EXPORTS = [
         {"signInActivity.lastSuccessfulSignInDateTime": "last_sign_in_at"},
     ),
     (
+        "entra",
+        "Block credential|City|Country/Region|Department|DirSyncEnabled|Display name|First name|Last name"
+        "|Last password change time stamp|Licenses|Mobile Phone|Object Id|Password never expires|Phone number"
+        "|Preferred language|Proxy addresses|Soft deletion time stamp|Title|User principal name|When created",
+        {
+            "User principal name": "login",
+            "Object Id": "source_key",
+            "Block credential": "status",
+            "When created": "created_at",
+            "Last password change time stamp": "password_changed_at",
+            "Password never expires": "password_never_expires",
+            "First name": "first_name",
+            "Title": "title",
+            "Mobile Phone": "phone",
+        },
+    ),
+    (
+        "entra",
+        "UserPrincipalName|ObjectId|BlockCredential|WhenCreated|LastPasswordChangeTimestamp|PasswordNeverExpires"
+        "|SoftDeletionTimestamp|StrongAuthenticationMethods",
+        {
+            "BlockCredential": "status",
+            "WhenCreated": "created_at",
+            "LastPasswordChangeTimestamp": "password_changed_at",
+        },
+    ),
+    (
+        "entra",
+        "ObjectId|UserPrincipalName|AccountEnabled|UserType|UserState|DeletionTimestamp|DisplayName|Mail",
+        {"AccountEnabled": "status", "UserType": "user_type", "Mail": "email"},
+    ),
+    (
         "google",
         "First Name [Required]|Last Name [Required]|Email Address [Required]|Org Unit Path [Required]|Status [READ ONLY]"
         "|Last Sign In [READ ONLY]|Recovery Phone|Employee ID|Employee Title|Manager Email|Department|2sv Enrolled [READ ONLY]",
