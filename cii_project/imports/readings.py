@@ -15,6 +15,7 @@ from checks.services import (
     rules_from,
     shorten,
 )
+from cii_project.imports.listed_accounts import ListedStatuses
 from cii_project.imports.status_columns import words_of_status_columns
 from cii_project.imports.uploads import open_upload
 from cii_project.imports.vendor_layouts import (
@@ -65,6 +66,8 @@ class ColumnReading:
             records = self._with_shared(records, is_hr=is_hr)
         if self.layout and self.layout.derive:
             records = self._derived(records)
+        if self.layout and self.layout.lists_active and "status" not in self.columns.values():
+            records = self._with_listed_status(records)
         return with_worker_logins(records, self.source) if is_hr else iter(records)
 
     def _with_shared(self, records: Iterable[Read], *, is_hr: bool) -> Iterator[Read]:
@@ -84,6 +87,13 @@ class ColumnReading:
         for line, record in records:
             if derive is not None and isinstance(record, dict):
                 record.update(derive(VendorRecord(record, fields, sign_ins)))
+            yield line, record
+
+    def _with_listed_status(self, records: Iterable[Read]) -> Iterator[Read]:
+        statuses = ListedStatuses(self.source)
+        for line, record in records:
+            if isinstance(record, dict) and "status" not in record:
+                record["status"] = statuses.status_of(record)
             yield line, record
 
 

@@ -24,7 +24,6 @@ from cii_project.imports.vendor_records import (
     derive_ad_user,
     derive_aws_user,
     derive_entra_user,
-    derive_github_member,
     derive_google_user,
     derive_onelogin_user,
     fold_column,
@@ -50,6 +49,7 @@ class VendorLayout:
     ``signatures``: columns that tell the export, all of one entry. ``words``: column → what its words mean, where that is
     particular to the column. ``provider``: as the contract names the vendor. ``derive``: field → value of a record, for
     what several columns say together or none. ``combined``: the columns that it takes besides those of the fields.
+    ``lists_active``: the export lists active users, and has no column for the status.
     """
 
     slug: str
@@ -61,6 +61,7 @@ class VendorLayout:
     words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     derive: Derive | None = None
     combined: frozenset[str] = frozenset()
+    lists_active: bool = False
 
     def guesses(self, columns: Collection[str], stored: Mapping[str, str] | None = None) -> dict[str, str]:
         """Column of the file → field, besides those of ``stored``. A column serves one field: the first that wants it. An
@@ -96,6 +97,7 @@ def _layout(
     words: Mapping[str, Mapping[str, str]] | None = None,
     derive: Derive | None = None,
     combined: tuple[str, ...] = (),
+    lists_active: bool = False,
 ) -> VendorLayout:
     return VendorLayout(
         slug,
@@ -107,6 +109,7 @@ def _layout(
         {fold_column(column): meanings for column, meanings in (words or {}).items()},
         derive,
         frozenset(map(fold_column, combined)),
+        lists_active,
     )
 
 
@@ -281,6 +284,7 @@ LAYOUTS: Mapping[str, VendorLayout] = {
                 }
             },
             derive=derive_aws_user,
+            lists_active=True,
             combined=(*AWS_CREDENTIALS, *AWS_SIGN_INS),
         ),
         _layout(
@@ -369,7 +373,7 @@ LAYOUTS: Mapping[str, VendorLayout] = {
                 # The licence report of an enterprise (docs.github.com, "License reports reference").
                 "github com login|github com two factor auth",
             ),
-            derive=derive_github_member,
+            lists_active=True,
         ),
         _layout(
             "onelogin",

@@ -69,7 +69,7 @@ Derive = Callable[[VendorRecord], dict[str, object]]
 
 UNKNOWN = "unknown"
 
-# --- OneLogin, GitHub ---------------------------------------------------------------------------------
+# --- OneLogin ---------------------------------------------------------------------------------
 
 
 def derive_onelogin_user(row: VendorRecord) -> dict[str, object]:
@@ -78,11 +78,6 @@ def derive_onelogin_user(row: VendorRecord) -> dict[str, object]:
     return (
         {"login": email[0]} if email and not row.text("username") and row.reads("login", "username") else {}
     )
-
-
-def derive_github_member(row: VendorRecord) -> dict[str, object]:
-    """A listed user is a member; a suspended one is not."""
-    return {} if "status" in row else {"status": "active"}
 
 
 # --- AWS ----------------------------------------------------------------------------------------------
@@ -98,9 +93,8 @@ def derive_aws_user(row: VendorRecord) -> dict[str, object]:
     """IAM has no disabled users: one without a password and without an active key cannot sign in. A user without a
     password needs no MFA for the console: its absence says nothing."""
     found: dict[str, object] = {}
-    if "status" not in row:
-        credentials = [row.says_no(name) for name in AWS_CREDENTIALS]
-        found["status"] = "disabled" if all(credentials) else "active"
+    if "status" not in row and (status := _aws_status(row)):
+        found["status"] = status
     needs_no_mfa = row.says_no("password_enabled") and row.says_no("mfa_active")
     if needs_no_mfa and row.reads("mfa_enabled", "mfa_active"):
         found["mfa_enabled"] = UNKNOWN
@@ -109,6 +103,15 @@ def derive_aws_user(row: VendorRecord) -> dict[str, object]:
         is_older = "" < row.text("user_creation_time") < _AWS_TRACKED_SINCE
         found["last_sign_in_at"] = UNKNOWN if is_older and row.sign_ins.is_never(last) else last
     return found | _aws_root(row)
+
+
+def _aws_status(row: VendorRecord) -> str:
+    """ "" where the file lacks a column that decides it."""
+    present = row.values(*AWS_CREDENTIALS)
+    absent = [name for name in AWS_CREDENTIALS if row.says_no(name)]
+    if len(absent) < len(present):
+        return "active"
+    return "disabled" if len(absent) == len(AWS_CREDENTIALS) else ""
 
 
 def _aws_root(row: VendorRecord) -> dict[str, object]:

@@ -367,6 +367,39 @@ def test_aws_needs_mfa_of_users_with_a_password_alone(
     assert (account.status, account.mfa, account.user_type) == (status, has_mfa, user_type)
 
 
+AWS_DISABLED = AWS_ACCOUNT | AWS_KEYS | {"password_enabled": "false"}
+AWS_SHORT = {name: AWS_ACCOUNT[name] for name in ("user", "arn", "mfa_active")}
+# Records of the same account in files that follow each other, and the last status.
+LATER_FILES: list[tuple[list[dict[str, str]], str]] = [
+    ([GITHUB_USER | {"suspended?": "true"}, {"login": "kim", "tfa_enabled": "true"}], "suspended"),
+    ([GITHUB_USER | {"suspended?": "false"}, {"login": "kim", "tfa_enabled": "true"}], "active"),
+    ([{"login": "kim", "tfa_enabled": "true"}], "active"),
+    ([GITHUB_USER | {"suspended?": "true"}, GITHUB_USER | {"suspended?": "false"}], "active"),
+    ([AWS_DISABLED, AWS_SHORT], "disabled"),
+    ([AWS_DISABLED, AWS_SHORT | {"user": "renamed"}], "disabled"),
+    ([AWS_DISABLED, AWS_SHORT | {"password_enabled": "false"}], "disabled"),
+    ([AWS_DISABLED, AWS_SHORT | {"password_enabled": "true"}], "active"),
+    ([AWS_DISABLED, AWS_DISABLED | {"access_key_1_active": "true"}, AWS_SHORT], "active"),
+    ([AWS_SHORT], "active"),
+]
+
+
+@pytest.mark.parametrize(("records", "status"), LATER_FILES)
+def test_a_file_without_the_columns_that_decide_the_status_leaves_it(
+    tmp_path: Path, records: list[dict[str, str]], status: str
+) -> None:
+    for record in records:
+        import_csv(tmp_path, [record])
+    assert Account.objects.get().status == status
+
+
+def test_a_deleted_user_who_is_listed_again_is_active(tmp_path: Path) -> None:
+    import_csv(tmp_path, [AWS_SHORT])
+    Account.objects.update(status="deleted", fingerprint=b"")
+    import_csv(tmp_path, [AWS_SHORT])
+    assert Account.objects.get().status == "active"
+
+
 @pytest.mark.parametrize(("created", "expected"), [("2012-01-01", UNKNOWN), ("2022-01-01", NEVER)])
 def test_aws_knows_no_sign_in_before_2014(tmp_path: Path, created: str, expected: str) -> None:
     user = AWS_USER | {"user_creation_time": created, "password_enabled": "true", "mfa_active": "true"}
