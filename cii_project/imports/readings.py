@@ -58,6 +58,11 @@ class ColumnReading:
     rules: ReadingRules
     shared: frozenset[str] = frozenset()
 
+    @property
+    def combined_columns(self) -> frozenset[str]:
+        """The folded columns that the layout reads together with others."""
+        return self.layout.combined_columns(self.columns) if self.layout else frozenset()
+
     def derived(self, records: Iterable[Read]) -> Iterator[Read]:
         """The records by field, with what follows from several of the vendor's columns or has none
         (:attr:`VendorLayout.derive`), and the logins of an HR system's workers."""

@@ -48,7 +48,8 @@ class VendorLayout:
     ``columns``: field → the vendor's columns for it, the best first: the first one in the file is read.
     ``signatures``: columns that tell the export, all of one entry. ``words``: column → what its words mean, where that is
     particular to the column. ``provider``: as the contract names the vendor. ``derive``: field → value of a record, for
-    what several columns say together or none. ``combined``: the columns that it takes besides those of the fields.
+    what several columns say together or none. ``combined``: the columns that it takes besides those of the fields, by the field from whose own column
+    they follow, "" for those that it takes from any file.
     ``lists_active``: the export lists active users, and has no column for the status.
     """
 
@@ -60,7 +61,7 @@ class VendorLayout:
     is_hr: bool = False
     words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     derive: Derive | None = None
-    combined: frozenset[str] = frozenset()
+    combined: Mapping[str, frozenset[str]] = field(default_factory=dict)
     lists_active: bool = False
 
     def guesses(self, columns: Collection[str], stored: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -80,6 +81,11 @@ class VendorLayout:
                 found[column] = field_name
         return {column: name for column, name in found.items() if column not in known}
 
+    def combined_columns(self, columns: Mapping[str, str]) -> frozenset[str]:
+        """The folded columns that are read together with others. ``columns``: column → field, for those that are read."""
+        own = {name for column, name in columns.items() if fold_column(column) in self.columns.get(name, ())}
+        return frozenset().union(*(each for name, each in self.combined.items() if not name or name in own))
+
     def login_column(self, columns: Collection[str]) -> str | None:
         """The file's best column for the login, even where it is read as another field too."""
         folded = {fold_column(column): column for column in reversed(list(columns))}
@@ -96,7 +102,7 @@ def _layout(
     is_hr: bool = False,
     words: Mapping[str, Mapping[str, str]] | None = None,
     derive: Derive | None = None,
-    combined: tuple[str, ...] = (),
+    combined: Mapping[str, tuple[str, ...]] | None = None,
     lists_active: bool = False,
 ) -> VendorLayout:
     return VendorLayout(
@@ -108,7 +114,7 @@ def _layout(
         is_hr,
         {fold_column(column): meanings for column, meanings in (words or {}).items()},
         derive,
-        frozenset(map(fold_column, combined)),
+        {name: frozenset(map(fold_column, each)) for name, each in (combined or {}).items()},
         lists_active,
     )
 
@@ -231,7 +237,7 @@ LAYOUTS: Mapping[str, VendorLayout] = {
                 "primaryEmail|suspended",
             ),
             derive=derive_google_user,
-            combined=("archived", "suspensionReason"),
+            combined={"status": ("suspensionReason",), "": ("archived",)},
         ),
         _layout(
             "ad",
@@ -261,7 +267,7 @@ LAYOUTS: Mapping[str, VendorLayout] = {
             ("SamAccountName|ObjectGUID", "SamAccountName|DistinguishedName", "SamAccountName|Enabled"),
             provider="ACTIVE_DIRECTORY",
             derive=derive_ad_user,
-            combined=AD_SIGN_INS,
+            combined={"last_sign_in_at": AD_SIGN_INS},
         ),
         _layout(
             "aws",
@@ -285,7 +291,7 @@ LAYOUTS: Mapping[str, VendorLayout] = {
             },
             derive=derive_aws_user,
             lists_active=True,
-            combined=(*AWS_CREDENTIALS, *AWS_SIGN_INS),
+            combined={"last_sign_in_at": AWS_SIGN_INS, "": AWS_CREDENTIALS},
         ),
         _layout(
             "workday",

@@ -140,13 +140,12 @@ ENTRA_ATTEMPTS = (
 # Of Graph, Get-MsolUser and the Microsoft 365 admin center, and Get-AzureADUser.
 _ENTRA_DELETIONS = ("deletedDateTime", "soft deletion timestamp", "deletionTimestamp")
 _ENTRA_GUEST_STATES = ("externalUserState", "invitationState", "userState")
-ENTRA_COMBINED = (
-    *ENTRA_SUCCESSES,
-    *ENTRA_ATTEMPTS,
-    *_ENTRA_GUEST_STATES,
-    *_ENTRA_DELETIONS,
-    "isSoftDeleted",
-)
+# Field → the columns that are read together with its own; "": in any file.
+ENTRA_COMBINED = {
+    "last_sign_in_at": (*ENTRA_SUCCESSES, *ENTRA_ATTEMPTS),
+    "status": _ENTRA_GUEST_STATES,
+    "": (*_ENTRA_DELETIONS, "isSoftDeleted"),
+}
 # Graph has signInActivity since then: an older account without it may have signed in before.
 _ENTRA_SIGN_INS_SINCE = "2020-05-01"
 
@@ -190,12 +189,13 @@ def _entra_sign_in(row: VendorRecord) -> dict[str, object]:
 
 def derive_google_user(row: VendorRecord) -> dict[str, object]:
     """A user who never activated the account is shown as suspended; an archived one cannot sign in."""
-    if not row.reads("status", "suspended"):
-        return {}
-    if row.says_yes("suspended"):
+    if row.reads("status", "suspended") and row.says_yes("suspended"):
         never_activated = fold_column(row.text("suspensionReason")) == "webloginrequired"
         return {"status": "staged"} if never_activated else {}
-    return {"status": "disabled"} if row.says_yes("archived") else {}
+    is_decided = "status" in row and not row.reads("status", "status", "suspended")
+    if is_decided or not row.says_yes("archived") or row.text("status") == "suspended":
+        return {}
+    return {"status": "disabled"}
 
 
 _AD_REPLICATED = ("LastLogonDate", "lastLogonTimestamp")

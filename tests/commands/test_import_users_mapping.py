@@ -202,9 +202,11 @@ def test_a_source_whose_kept_columns_are_entras_reads_each_file_as_entras(tmp_pa
 @pytest.mark.parametrize(
     ("header", "row"),
     [
-        ("user,arn,mfa_active,access_key_1_active,access_key_1_last_used_date,other", "kim,a,true,false,N/A,x"),
-        ("userPrincipalName,id,userType,lastSignInDateTime,lastSuccessfulSignInDateTime,externalUserState,other",
-         "kim,1,Member,,,,x"),
+        ("user,arn,mfa_active,password_last_used,access_key_1_active,access_key_1_last_used_date,other",
+         "kim,a,true,N/A,false,N/A,x"),
+        ("primaryEmail,lastLoginTime,archived,other", "kim@x.example,,False,x"),
+        ("userPrincipalName,id,userType,lastSignInDateTime,lastSuccessfulSignInDateTime,accountEnabled,"
+         "externalUserState,other", "kim,1,Member,,,True,,x"),
         ("primaryEmail,suspended,archived,suspensionReason,other", "kim@x.example,False,False,,x"),
         ("SamAccountName,ObjectGUID,LastLogonDate,lastLogon,other", "kim,1,,0,x"),
     ],
@@ -214,3 +216,26 @@ def test_columns_that_a_layout_combines_are_not_reported_as_ignored(
 ) -> None:
     said = run(file_of(tmp_path, f"{header}\n{row}\n"), "--source", "s")
     assert "Ignored, since they are no fields: other. " in said
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "ignored"),
+    [
+        # One domain controller's record alone says nothing of the others.
+        ("SamAccountName,ObjectGUID,Enabled,lastLogon", "kim,1,True,134080000000000000", "lastLogon"),
+        ("user,arn,mfa_active,access_key_1_last_used_date", "kim,a,true,N/A", "access_key_1_last_used_date"),
+        ("userPrincipalName,id,displayName,externalUserState", "kim,1,Kim,Accepted", "externalUserState"),
+        ("primaryEmail,lastLoginTime,suspensionReason", "kim@x.example,,ADMIN", "suspensionReason"),
+    ],
+)
+def test_a_column_without_the_one_that_it_completes_is_reported_as_ignored(
+    tmp_path: Path, header: str, row: str, ignored: str
+) -> None:
+    said = run(file_of(tmp_path, f"{header}\n{row}\n"), "--source", "s")
+    assert f"Ignored, since they are no fields: {ignored.casefold()}" in said
+
+
+def test_a_sign_in_of_one_controller_is_read_where_it_is_mapped(tmp_path: Path) -> None:
+    file = file_of(tmp_path, "SamAccountName,ObjectGUID,Enabled,lastLogon\nkim,1,True,134080000000000000\n")
+    run(file, "--source", "s", "--map", "last_sign_in_at=lastLogon")
+    assert Account.objects.get().last_sign_in_at is not None

@@ -169,7 +169,8 @@ GOOGLE_USER = {"id": "1", "primaryEmail": "kim@x.example", "lastLoginTime": OLD,
 ONELOGIN_USER = {"id": "1", "username": "kim", "email": "kim@x.example", "invalid_login_attempts": "0"}
 M365_USER = {"User principal name": "kim", "Object Id": "1", "Block credential": "False"}
 MSOL_USER = {"UserPrincipalName": "kim", "ObjectId": "1", "BlockCredential": "False"}
-STATUSES: list[tuple[dict[str, str], dict[str, str], str]] = [
+GOOGLE_LISTED = {"id": "1", "primaryEmail": "kim@x.example", "lastLoginTime": OLD}
+STATUSES: list[tuple[dict[str, str], dict[str, str], str | None]] = [
     (ENTRA_GUEST, {"externalUserState": "PendingAcceptance"}, "staged"),
     (ENTRA_GUEST, {"invitationState": "PendingAcceptance"}, "staged"),
     (ENTRA_GUEST, {"externalUserState": "Accepted"}, "active"),
@@ -196,6 +197,11 @@ STATUSES: list[tuple[dict[str, str], dict[str, str], str]] = [
     (GOOGLE_USER, {"archived": "True", "suspended": "True"}, "suspended"),
     (GOOGLE_USER, {"suspended": "True", "suspensionReason": "ADMIN"}, "suspended"),
     (GOOGLE_USER, {"suspended": "True", "suspensionReason": "WEB_LOGIN_REQUIRED"}, "staged"),
+    (GOOGLE_LISTED, {"archived": "True"}, "disabled"),
+    (GOOGLE_LISTED, {"archived": "True", "status": "Active"}, "disabled"),
+    (GOOGLE_LISTED, {"archived": "True", "status": "Suspended"}, "suspended"),
+    (GOOGLE_LISTED, {"archived": "False", "status": "Suspended"}, "suspended"),
+    (GOOGLE_LISTED, {"archived": "False"}, None),
     (ONELOGIN_USER, {"status": "0"}, "staged"),
     (ONELOGIN_USER, {"status": "1"}, "active"),
     (ONELOGIN_USER, {"status": "2"}, "suspended"),
@@ -219,7 +225,7 @@ def typed(value: str) -> object:
 @pytest.mark.parametrize(("user", "state", "expected"), STATUSES)
 @pytest.mark.parametrize("form", ["csv", "json"])
 def test_the_status_of_a_vendors_several_columns(
-    tmp_path: Path, form: str, user: dict[str, str], state: dict[str, str], expected: str
+    tmp_path: Path, form: str, user: dict[str, str], state: dict[str, str], expected: str | None
 ) -> None:
     if form == "csv":
         import_csv(tmp_path, [user | state])

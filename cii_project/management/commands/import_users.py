@@ -181,7 +181,7 @@ class Command(AuditedCommand):
             column_reading = reading_for(
                 source, {column: field for field, column in mapping.items()}, names, reading, completed.shared
             )
-            columns.combined = column_reading.layout.combined if column_reading.layout else frozenset()
+            columns.combined = column_reading.combined_columns
             file = RejectsFile(
                 options["rejects"],
                 stem=Path(path).name if path != "-" else source.slug,
