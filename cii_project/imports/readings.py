@@ -23,6 +23,7 @@ from cii_project.imports.vendor_layouts import (
     field_of_columns,
     is_employee_id,
     layout_of,
+    own_names,
     words_of_layout,
 )
 from cii_project.imports.vendor_records import VendorRecord, fields_by_column, fold_column
@@ -182,8 +183,11 @@ def completed_columns(source: Source, columns: Sequence[str], given: Mapping[str
         if field not in given and known.get(column) == field
     }
     fields = {**given, **completed}
-    if "login" not in fields and layout and (column := layout.login_column(columns)):
-        fields["login"] = column
+    if "login" not in fields and "login" not in own_names(columns).values():
+        by_layout = layout.login_column(columns) if layout else None
+        by_number = fields.get("employee_id") if source.kind == SourceKind.HR else None
+        if column := by_layout or by_number:
+            fields["login"] = column
     shared = shared_with_login(fields)
     unread = {name for name in kept if kept[name] == NOT_READ and name in _FIELDS and name not in given}
     return CompletedColumns(

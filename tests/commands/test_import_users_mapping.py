@@ -141,6 +141,13 @@ SIGNATURE_COLUMNS = [
 ]  # fmt: skip
 
 
+def test_a_column_called_login_stays_the_login_beside_a_mapped_address(tmp_path: Path) -> None:
+    file = file_of(tmp_path, "Email Address,Status,Last Sign In,login\nkim@x.example,Active,Never,kim\n")
+    run(file, "--source", "s", "--map", "email=Email Address")
+    account = Account.objects.get()
+    assert (account.login, account.email, account.status) == ("kim", "kim@x.example", "active")
+
+
 @pytest.mark.parametrize(("header", "row", "option", "expected"), SIGNATURE_COLUMNS)
 def test_an_option_wins_for_its_field_and_the_layout_completes_the_rest(
     tmp_path: Path, header: str, row: str, option: str, expected: dict[str, object]

@@ -156,6 +156,7 @@ BY_NUMBER: list[tuple[str, str, list[str]]] = [
     ("Employee ID,Work Email,Worker Type,Worker Status", "100,k@y.example,Employee,Terminated", ["login=Employee ID"]),
     ("WorkerID,Status", "100,Terminated", ["login=WorkerID"]),
     ("Number,Status", "100,Terminated", ["login=Number", "employee_id=Number"]),
+    ("Number,Status", "100,Terminated", ["employee_id=Number"]),
 ]  # fmt: skip
 
 

@@ -86,6 +86,23 @@ def test_columns_words_order_of_dates_and_zone_are_those_of_the_source():
     assert kim.created_at.isoformat() == "2026-04-02T22:30:00+00:00"
 
 
+@pytest.mark.parametrize(
+    ("content", "columns", "login", "employee_id"),
+    [
+        (b"Nr,Status\n7,Active\n", ["login=Nr", "employee_id=Nr"], "7", "7"),
+        (b"Nr,Status\n7,Active\n", ["employee_id=Nr", "login=Nr"], "7", "7"),
+        (b"Employee ID,Worker,Worker Status\n7,Kim,Active\n", [], "7", "7"),
+        (b"Employee ID,Work Email,Worker Status\n7,k@x.example,Active\n", ["email=Work Email"], "7", "7"),
+        (b"Nr,Status\n7,Active\n", ["employee_id=Nr"], "7", "7"),
+    ],
+)  # fmt: skip
+def test_one_column_may_be_the_login_and_another_field(content, columns, login, employee_id):
+    with ScriptedServer(ScriptedReport(content=content)) as server:
+        sync(connect(server, columns=columns))
+    kim = Account.objects.get()
+    assert (kim.login, kim.employee_id, kim.status) == (login, employee_id, "active")
+
+
 def test_what_the_source_keeps_of_an_uploaded_file_holds_for_its_report():
     with ScriptedServer(ScriptedReport(content=b"Konto,Abteilung\nkim,Finance\n")) as server:
         connection = connect(server)
