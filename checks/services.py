@@ -72,7 +72,7 @@ from checks.importing.mappings import (
     rules_of,
 )
 from checks.importing.moments import is_moment
-from checks.importing.records import FIELDS as RECORD_FIELDS
+from checks.importing.records import FIELDS as RECORD_FIELDS, source_key_of
 from checks.importing.rejected_rows import (
     KEPT_DAYS as REJECTED_ROWS_KEPT_DAYS,
     MOST_ROWS as MOST_REJECTED_ROWS,
@@ -94,7 +94,13 @@ from checks.importing.spellings import ACTIVE_FACTOR, ASSURANCE
 from checks.importing.times import AMBIGUOUS as AMBIGUOUS_DATE
 from checks.importing.uploads import remove_old_uploads
 from checks.importing.values import NO, YES, shorten, yes_or_no
-from checks.importing.workers import StoredWorkers, employee_key_of, stored_workers, worker_login_of
+from checks.importing.workers import (
+    StoredWorker,
+    StoredWorkers,
+    employee_key_of,
+    stored_workers,
+    worker_login_of,
+)
 from checks.user_search import (
     SearchResult,
     accounts_starting_with,
@@ -137,6 +143,7 @@ __all__ = [
     "SearchResult",
     "Settings",
     "SignIns",
+    "StoredWorker",
     "StoredWorkers",
     "StrictRefused",
     "SuggestionDecided",
@@ -205,6 +212,7 @@ __all__ = [
     "search_accounts",
     "search_users",
     "shorten",
+    "source_key_of",
     "store_group_results",
     "stored_workers",
     "sync_catalogue",

@@ -1,7 +1,10 @@
 """The stored accounts of an HR source by employee id."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
+
+from django.db.models import QuerySet
 
 from checks.importing.employee_ids import employee_key
 from checks.importing.placeholders import is_no_entry, is_unknown_word
@@ -26,25 +29,43 @@ def worker_login_of(raw: Mapping[str, object]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredWorkers:
-    """Employee key → login key and login, and login key → employee key, of the accounts asked for."""
+class StoredWorker:
+    """A stored account of an HR source: its login, what identifies it, and whether it is deleted."""
 
-    logins: Mapping[str, str] = field(default_factory=dict)
-    employees: Mapping[str, str] = field(default_factory=dict)
+    login: str
+    login_key: str
+    email_key: str
+    employee: str
+    source_key: str
+    is_deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredWorkers:
+    """The accounts asked for, by employee key (not deleted ones first, then oldest first), and the one with each login key
+    that is not deleted."""
+
+    of_employee: Mapping[str, Sequence[StoredWorker]] = field(default_factory=dict)
+    of_login: Mapping[str, StoredWorker] = field(default_factory=dict)
 
 
 def stored_workers(source: Source, employees: Collection[str], logins: Collection[str]) -> StoredWorkers:
-    """The source's accounts with one of these employee keys or login keys. Of several with one employee key the one that is not
-    deleted, then the oldest."""
+    """The source's accounts with one of these employee keys or login keys."""
     if not source.pk:
         return StoredWorkers()
     accounts = Account.objects.filter(source=source)
-    by_employee = accounts.filter(employee_key__in=employees).values_list(
-        "employee_key", "login", "status", "pk"
+    of_employee: dict[str, list[StoredWorker]] = {}
+    for worker in _workers(accounts.filter(employee_key__in=employees)):
+        of_employee.setdefault(worker.employee, []).append(worker)
+    for workers in of_employee.values():
+        workers.sort(key=attrgetter("is_deleted"))
+    live = accounts.filter(login_key__in=logins).exclude(status=Status.DELETED)
+    return StoredWorkers(of_employee, {worker.login_key: worker for worker in _workers(live)})
+
+
+def _workers(accounts: QuerySet[Account]) -> Iterator[StoredWorker]:
+    rows = accounts.order_by("pk").values_list(
+        "login", "login_key", "email_key", "employee_key", "source_key", "status"
     )
-    ordered = sorted(by_employee, key=lambda row: (row[2] != Status.DELETED, -row[3]))
-    by_login = accounts.filter(login_key__in=logins).exclude(status=Status.DELETED)
-    return StoredWorkers(
-        {employee: login for employee, login, _, _ in ordered},
-        dict(by_login.values_list("login_key", "employee_key")),
-    )
+    for login, login_key, email_key, employee, source_key, status in rows:
+        yield StoredWorker(login, login_key, email_key, employee, source_key, status == Status.DELETED)
