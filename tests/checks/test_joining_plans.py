@@ -61,6 +61,18 @@ LINKS = {
         "login_key": SHARED,
         "nhi": "n % 2 = 1",
     },
+    "employee ids without their zeros": {
+        "employee_key": f"CASE n % 2 WHEN 0 THEN '00' ELSE '' END || {SHARED}",
+        "email_key": f"{SHARED} || '@example.com'",
+    },
+    "employee ids without their zeros and one e-mail": {
+        "employee_key": f"CASE n % 2 WHEN 0 THEN '00' ELSE '' END || {SHARED}",
+        "email_key": "'team@example.com'",
+    },
+    "one employee id without its zeros": {
+        "employee_key": "CASE n % 2 WHEN 0 THEN '007' ELSE '7' END",
+        "email_key": "'team@example.com'",
+    },
     "one e-mail of an owner": {
         "email_key": "'svc@example.com'",
         "name_key": "'svc'",

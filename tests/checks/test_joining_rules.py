@@ -680,6 +680,84 @@ BY_EMAIL: dict[str, tuple[Imports, Users]] = {
         [{"ann"}, {"bob"}],
     ),
 }
+# Employee ids of which a spreadsheet has dropped the leading zeros.
+KIM_1001 = {"login": "kim", "email": "kim@x.org", "employee_id": "1001"}
+W1_001001 = {"login": "w1", "email": "kim@x.org", "employee_id": "001001"}
+PADDED: dict[str, tuple[Imports, Users]] = {
+    "ids with and without zeros join by the address": (
+        [("hr", [W1_001001]), ("okta", [KIM_1001])],
+        [{"kim", "w1"}],
+    ),
+    "or by the login": (
+        [
+            ("hr", [{"login": "kim", "email": "kim@hr.org", "employee_id": "001001"}]),
+            ("okta", [KIM_1001 | {"login": "KIM"}]),
+        ],
+        [{"KIM", "kim"}],
+    ),
+    "others join by either of the ids": (
+        [
+            ("hr", [W1_001001]),
+            ("okta", [KIM_1001]),
+            ("ad", [{"login": "klee", "employee_id": "1001"}]),
+            ("vpn", [{"login": "k7", "employee_id": "001001"}]),
+        ],
+        [{"k7", "kim", "klee", "w1"}],
+    ),
+    "but not by a third one that has the number alone": (
+        [
+            ("hr", [W1_001001]),
+            ("okta", [KIM_1001]),
+            ("ad", [{"login": "bob", "email": "bob@x.org", "employee_id": "01001"}]),
+        ],
+        [{"bob"}, {"kim", "w1"}],
+    ),
+    "the number alone joins nobody": (
+        [("hr", [W1_001001 | {"email": "pat@x.org"}]), ("okta", [KIM_1001])],
+        [{"kim"}, {"w1"}],
+    ),
+    "nor where one source has both ids": (
+        [
+            ("hr", [W1_001001, {"login": "w2", "email": "lee@x.org", "employee_id": "1001"}]),
+            ("okta", [KIM_1001]),
+        ],
+        [{"kim", "w2"}, {"w1"}],
+    ),
+    "a deleted account with the other id does not count": (
+        [
+            ("hr", [W1_001001, {"login": "w2", "employee_id": "1001", "status": "deleted"}]),
+            ("okta", [KIM_1001]),
+        ],
+        [{"kim", "w1", "w2"}],
+    ),
+    "nor ids of letters and digits": (
+        [
+            ("hr", [W1_001001 | {"employee_id": "0E7A"}]),
+            ("okta", [KIM_1001 | {"employee_id": "E7A"}]),
+        ],
+        [{"kim"}, {"w1"}],
+    ),
+    "nor by the address of a service account, which is its owner's": (
+        [
+            ("hr", [W1_001001 | {"email": "other@x.org"}]),
+            ("okta", [KIM_1001 | {"login": "kim@x.org"}]),
+            (
+                "ad",
+                [
+                    {
+                        "login": "svc",
+                        "email": "kim@x.org",
+                        "employee_id": "001001",
+                        "user_type": "service_account",
+                    }
+                ],
+            ),
+        ],
+        [{"kim@x.org"}, {"svc"}, {"w1"}],
+    ),
+}
+
+
 ANCHORS: dict[str, tuple[Imports, Users]] = {
     "an account without an id joins the employee, not another account": (
         [
@@ -706,7 +784,7 @@ ANCHORS: dict[str, tuple[Imports, Users]] = {
         [{"w1", "w2"}, {"w2"}],
     ),
 }
-ALL = {**IDENTIFIED, **BY_EMPLOYEE_ID, **BY_EMAIL, **ANCHORS}
+ALL = {**IDENTIFIED, **BY_EMPLOYEE_ID, **BY_EMAIL, **PADDED, **ANCHORS}
 
 
 @pytest.mark.parametrize(("imports", "expected"), ALL.values(), ids=ALL)
@@ -716,7 +794,8 @@ def test_who_is_one_user(imports: Imports, expected: Users) -> None:
 
 
 @pytest.mark.parametrize(
-    ("imports", "expected"), [*BY_EMPLOYEE_ID.values(), *BY_EMAIL.values(), *ANCHORS.values()]
+    ("imports", "expected"),
+    [*BY_EMPLOYEE_ID.values(), *BY_EMAIL.values(), *PADDED.values(), *ANCHORS.values()],
 )
 def test_the_same_users_follow_from_the_imports_in_reverse(imports: Imports, expected: Users) -> None:
     given(imports[::-1])
@@ -758,6 +837,31 @@ OWNED: dict[str, Imports] = {
         )
     ],
 }
+
+
+def test_a_leaver_whose_id_lost_its_zeros_fails_terminated_active() -> None:
+    sync_catalogue()
+    load([W1_001001 | {"status": "disabled"}], "hr", "hr")
+    load([KIM_1001 | {"status": "active", "user_type": "internal", "created_at": "2020-01-01"}], "okta")
+    run_checks(trigger=Run.Trigger.COMMAND, slugs=["terminated-active", "missing-in-hr"])
+    assert set(Finding.objects.values_list("check_ref__slug", flat=True)) == {"terminated-active"}
+
+
+def test_an_account_whose_id_gets_zeros_later_keeps_its_user() -> None:
+    load([KIM_1001], "okta")
+    load([W1_001001 | {"employee_id": "1001"}], "hr", "hr")
+    before = User.objects.get()
+    for padded in (KIM_1001 | {"employee_id": "001001"}, KIM_1001):
+        load([padded], "okta")
+        assert User.objects.get() == before
+        assert users() == [{"kim", "w1"}]
+
+
+def test_ids_that_one_address_made_one_are_two_when_the_address_moves_on() -> None:
+    load([W1_001001], "hr", "hr")
+    load([KIM_1001], "okta")
+    load([KIM_1001 | {"email": "else@x.org"}], "okta")
+    assert users() == [{"kim"}, {"w1"}]
 
 
 @pytest.mark.parametrize("imports", OWNED.values(), ids=OWNED)

@@ -11,7 +11,8 @@ contradict is undone.
 2. immutable ids that several sources have (anchors.py, by_immutable_id.py), unless they would join two accounts of one source;
 3. employee ids. An id that more than ``MOST_OF_ONE_SOURCE`` accounts of one source have, or accounts of one source
    whose names contradict, joins nobody, and neither do several ids of one part. The id of a non-human account is its
-   owner's and counts only if a human account has both the id and the login;
+   owner's and counts only if a human account has both the id and the login. Ids that differ by leading zeros only are one
+   if accounts of two sources have them with one address or login (leading_zeros.py);
 4. e-mail addresses, humans and non-humans apart. A non-human account joins only by an address that agrees with its login
    or name;
 5. logins.
@@ -34,6 +35,7 @@ from checks import dialect
 from checks.importing.joining.by_email_and_login import join_anchored_by_email, join_by_email, join_by_login
 from checks.importing.joining.by_employee_id import take_employee_ids
 from checks.importing.joining.by_immutable_id import take_anchors
+from checks.importing.joining.leading_zeros import equate_padded_ids
 from checks.importing.joining.nodes import KEYS, NODES, REASONS, SUGGESTIONS, JoinReport
 from checks.importing.joining.user_ids import assign_users, explain
 
@@ -52,6 +54,7 @@ def join_accounts(cursor: CursorWrapper) -> JoinReport:
         cursor, NODES, "source_id", *KEYS, "part", "old_user", "pinned", "present", "nhi", "source_key"
     )
     _take_pins(cursor)
+    equate_padded_ids(cursor)
     _drop_owners_ids(cursor)
     _find_superseded(cursor)
     take_anchors(cursor)
