@@ -25,7 +25,11 @@ from checks.importing.coverage import Reading, derive_again, touch
 from checks.importing.joining import join, nodes
 from checks.importing.mappings import rules_of
 from checks.importing.records import RecordParser
-from checks.importing.references import resolve_distinguished_names, unmatched_references
+from checks.importing.references import (
+    resolve_distinguished_names,
+    resolve_padded_numbers,
+    unmatched_references,
+)
 from checks.importing.rejected_rows import RejectedRows
 from checks.importing.reports import as_json, reported_warnings
 from checks.importing.rules import ReadingRules
@@ -332,7 +336,8 @@ def _apply(
         moved = users.settle(cursor, started)
         joined.separated = moved.separated
         joined.suggestions = suggestions.store(cursor, done)
-        touch(cursor, [*incomplete, *resolve_distinguished_names(source)])
+        resolved = [*resolve_distinguished_names(source), *resolve_padded_numbers(cursor, source)]
+        touch(cursor, [*incomplete, *resolved])
         facts.refresh(facts.TOUCHED)
         joined.dropped_exclusions = users.remove_empty(cursor, moved)
     held = suggestions.hold(cursor, done)

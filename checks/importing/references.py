@@ -8,11 +8,78 @@ from django.db.backends.utils import CursorWrapper
 
 from checks import dialect
 from checks.folding import folded
+from checks.importing.employee_ids import reference_key
 from checks.importing.reports import ReadingWarning
 from checks.importing.values import REFERENCES, common_name, is_distinguished_name, shorten
 from checks.models import Account, Source
 
 SHOWN_EXAMPLES = 3
+
+
+_IS_NUMBER = "ltrim({0}, '0123456789') = ''"
+
+
+def resolve_padded_numbers(cursor: CursorWrapper, source: Source) -> list[int]:
+    """Let references that are employee ids with other leading zeros than in the same source (``77`` for ``0077``) point at the
+    id that the source has.
+
+    A reference that an account of the source has as login or employee id stays as it is. So does one that fits several ids.
+    Returns the accounts that change.
+    """
+    changed: list[int] = []
+    for field in REFERENCES:
+        for text, key, resolved in _padded_numbers(cursor, source, field):
+            if resolved != key:
+                pending = Account.objects.filter(source=source, **{field: text, f"{field}_key": key})
+                changed += pending.values_list("pk", flat=True)
+                pending.update(**{f"{field}_key": resolved})
+    return changed
+
+
+def _padded_numbers(cursor: CursorWrapper, source: Source, field: str) -> list[tuple[str, str, str]]:
+    """The references that are numbers and that no account of the source has, or that were resolved before: the text, the
+    stored key, and the key that it has now."""
+    key = f"{field}_key"
+    known = " OR ".join(
+        f"EXISTS (SELECT 1 FROM checks_account b WHERE b.{name} = a.{key} AND {dialect.given(f'b.{name}')} "
+        f"AND b.source_id = a.source_id)"
+        for name in ("login_key", "employee_key")
+    )
+    doubtful = (
+        f"FROM checks_account a WHERE a.source_id = %s AND {dialect.given(f'a.{key}')} "
+        f"AND {_IS_NUMBER.format(f'a.{key}')} AND (a.{field} <> a.{key} OR NOT ({known}))"
+    )
+    cursor.execute(f"SELECT DISTINCT a.{field}, a.{key} {doubtful} ORDER BY 1, 2", [source.pk])
+    rows = [(text, stored, reference_key(text)) for text, stored in cursor.fetchall()]
+    # A distinguished name may have been resolved to a login that is a number.
+    rows = [row for row in rows if row[2].isdigit()]
+    if not rows:
+        return []
+    ids, logins = (
+        _spellings(cursor, source, name, f"SELECT ltrim(a.{key}, '0') {doubtful}")
+        for name in ("employee_key", "login_key")
+    )
+
+    def resolved(written: str) -> str:
+        number = written.lstrip("0")
+        spellings = ids.get(number, set())
+        is_exact = written in spellings or written in logins.get(number, ())
+        return written if is_exact or len(spellings) != 1 else min(spellings)
+
+    return [(text, stored, resolved(written)) for text, stored, written in rows]
+
+
+def _spellings(cursor: CursorWrapper, source: Source, column: str, numbers: str) -> dict[str, set[str]]:
+    """Number without leading zeros → the values of the source's column that are this number. ``numbers``: a select."""
+    cursor.execute(
+        f"SELECT DISTINCT {column} FROM checks_account WHERE source_id = %s AND {dialect.given(column)} "
+        f"AND {_IS_NUMBER.format(column)} AND ltrim({column}, '0') IN ({numbers})",
+        [source.pk, source.pk],
+    )
+    found: dict[str, set[str]] = {}
+    for (text,) in cursor.fetchall():
+        found.setdefault(text.lstrip("0"), set()).add(text)
+    return found
 
 
 def resolve_distinguished_names(source: Source) -> list[int]:

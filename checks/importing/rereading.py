@@ -17,6 +17,7 @@ from checks import dialect
 from checks.importing.coverage import derive_again, stored_fields
 from checks.importing.mappings import rules_of
 from checks.importing.records import RecordParser, derive
+from checks.importing.references import resolve_distinguished_names, resolve_padded_numbers
 from checks.importing.rejoining import rejoin
 from checks.models import Account, Source
 
@@ -70,6 +71,8 @@ def reread_accounts(
             if read % BATCH == 0:
                 progress(read)
         derive_again(changed)
+        resolve_distinguished_names(source)
+        resolve_padded_numbers(cursor, source)
         # Of all accounts: unchanged ones may have been joined, and their users' facts derived, by older rules.
         select = "SELECT id FROM checks_account WHERE source_id = %s"
         moved = rejoin(cursor, select, [source.pk], timezone.now(), touched=users)

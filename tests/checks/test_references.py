@@ -107,3 +107,56 @@ def test_a_manager_who_left_fails(status: str) -> None:
     load([{"login": "kim", "status": "active", "manager": "boss"}, {"login": "boss", "status": status}])
     assert outcome("kim") == "fails"
     assert Account.objects.get(login="kim").manager_key == "boss"
+
+
+# --- Employee ids with other leading zeros than in the column of managers ---
+
+BOSS_77 = {"login": "boss", "employee_id": "0077", "status": "disabled"}
+OF_77 = {"login": "kim", "status": "active", "manager": "77"}
+
+
+@pytest.mark.parametrize(("employee", "manager"), [("0077", "77"), ("77", "0077"), ("077", "00077")])
+def test_a_manager_is_found_by_an_employee_id_without_its_zeros(employee: str, manager: str) -> None:
+    load([OF_77 | {"manager": manager}, BOSS_77 | {"employee_id": employee}])
+    assert (manager_of("kim"), outcome("kim")) == ("boss", "fails")
+
+
+def test_the_manager_is_found_once_its_account_comes() -> None:
+    done = load([OF_77])
+    assert warnings(done) != []
+    assert outcome("kim") == "unknown"
+    assert warnings(load([BOSS_77])) == []
+    assert manager_of("kim") == "boss"
+
+
+def test_the_manager_is_found_again_where_its_id_gets_other_zeros() -> None:
+    load([OF_77, BOSS_77])
+    load([BOSS_77 | {"employee_id": "00077"}])
+    assert manager_of("kim") == "boss"
+
+
+@pytest.mark.parametrize("exact", [{"login": "lee", "employee_id": "77"}, {"login": "77"}])
+def test_the_exact_employee_id_or_login_comes_first(exact: dict[str, str]) -> None:
+    load([OF_77, BOSS_77])
+    load([exact])
+    assert manager_of("kim") == exact["login"]
+
+
+@pytest.mark.parametrize(
+    ("source", "other"),
+    [("okta", {"login": "lee", "employee_id": "077"}), ("ad", {"login": "lee", "employee_id": "00077"})],
+    ids=["several ids of the source have the number", "only another source has the number"],
+)
+def test_a_number_that_is_no_one_employee_of_the_source_names_nobody(
+    source: str, other: dict[str, str]
+) -> None:
+    load([OF_77, *([BOSS_77] if source == "okta" else [])])
+    load([other], source)
+    assert manager_of("kim") is None
+
+
+def test_a_distinguished_name_of_an_account_whose_login_is_a_number_stays_resolved() -> None:
+    rows = [{"login": "kim", "manager": BOSS}, {"login": "77", "display_name": "Boss, Big"}]
+    load(rows)
+    load(rows)
+    assert manager_of("kim") == "77"

@@ -113,3 +113,28 @@ def test_only_the_named_source_is_read() -> None:
     assert run("--source", "entra") == "entra: 0 of 0 accounts changed\n"
     with pytest.raises(CommandError, match=r"Unknown source “x”. The sources are: entra, okta."):
         run("--source", "x")
+
+
+@pytest.mark.parametrize("manager", ["77", "CN=Big Boss,OU=Staff,DC=x,DC=example"])
+def test_a_manager_that_was_resolved_stays_resolved(manager: str) -> None:
+    load(
+        [
+            {"login": "kim", "manager": manager},
+            {"login": "boss", "employee_id": "0077", "display_name": "Big Boss"},
+        ]
+    )
+    boss = User.objects.get(login="boss")
+    run()
+    assert User.objects.get(login="kim").manager == boss
+
+
+def test_accounts_that_leading_zeros_kept_apart_are_joined() -> None:
+    load([{"login": "kim", "email": "kim@x.org", "employee_id": "1001"}])
+    load([{"login": "w1", "email": "kim@x.org", "employee_id": "001001"}], "hr", "hr")
+    first, second = Account.objects.order_by("pk")
+    # As an earlier version stored them.
+    second.user = User.objects.create(login="w1", name="w1")
+    second.save()
+    run()
+    assert len(set(Account.objects.values_list("user", flat=True))) == 1
+    assert Account.objects.get(pk=first.pk).user_id == first.user_id
