@@ -20,6 +20,7 @@ _PHRASE = re.compile(
     r"|(?:contractor|contract|consultant|external|extern|vendor|supplier|partner|agency|temp|freelancer|intern)[\s_./:-]+[^\d]+",
     re.I,
 )
+_MARKED = re.compile(r"""="([^"]*)"|'(\d+)""")
 ROUNDED = re.compile(r"[+-]?\d(?:[.,]\d+)?E\+?\d+", re.I)
 _LARGEST = frozenset(("2147483647", "4294967295", "9223372036854775807", "0x0", "0x00000000"))
 _COUNTED = frozenset(("123456789", "1234567890", "12345678", "0123456789", "987654321"))
@@ -60,16 +61,23 @@ _NOBODY = _WORDS | _COUNTED | NO_ENTRY | UNKNOWN
 _ARTEFACTS = ("collection", "property", "array")
 
 
+def _without_text_mark(text: str) -> str:
+    """The text without the marks by which an export keeps a spreadsheet from reading it as a number: ``="001001"`` and
+    ``'001001``."""
+    marked = _MARKED.fullmatch(text) if text.startswith(("=", "'")) else None
+    return (marked[1] or marked[2] or "").strip() if marked else text
+
+
 def reference_key(text: str) -> str:
     """The form in which employee ids, and references to users by one, are compared."""
-    key = folded(text)
+    key = folded(_without_text_mark(text))
     # A spreadsheet or pandas has made a number of the id.
     return key[:-2] if key.endswith(".0") and key[:-2].isdigit() else key
 
 
 def employee_key(text: str) -> str:
     """:func:`reference_key` of an employee id, stripped; "" for one that identifies nobody."""
-    return "" if is_placeholder(text) else reference_key(text)
+    return "" if is_placeholder(_without_text_mark(text)) else reference_key(text)
 
 
 def is_placeholder(text: str) -> bool:

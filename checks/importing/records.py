@@ -38,7 +38,7 @@ from checks.importing.values import (
 from checks.models import Status
 
 # Increase when the same record gives other columns than before: every account is then written again.
-RULES_VERSION = b"10"
+RULES_VERSION = b"11"
 ALWAYS = "1970-01-01 00:00:00"
 # Texts and numbers of a column that are remembered with what they are read as. A column with more has few that recur.
 MOST_REMEMBERED, LONGEST_REMEMBERED = 2_000, 200

@@ -428,6 +428,23 @@ BY_EMPLOYEE_ID: dict[str, tuple[Imports, Users]] = {
         [("a", [{"login": "ann", "employee_id": "E7"}]), ("hr", [{"login": "w1", "employee_id": "e7"}])],
         [{"ann", "w1"}],
     ),
+    **{
+        f"the mark of a spreadsheet's text in {word} is not part of the id": (
+            [
+                ("a", [{"login": "ann", "employee_id": word}]),
+                ("hr", [{"login": "w1", "employee_id": "001001"}]),
+            ],
+            [{"ann", "w1"}],
+        )
+        for word in ('="001001"', "'001001", '=" 001001 "')
+    },
+    **{
+        f"the placeholder {word} joins nobody": (
+            [("a", [{"login": "ann", "employee_id": word}]), ("b", [{"login": "bob", "employee_id": word}])],
+            [{"ann"}, {"bob"}],
+        )
+        for word in ('="TBD"', '="00000000"', '=""', "'000000")
+    },
     "and two accounts of one source": (
         [("a", [{"login": "ann", "employee_id": "7"}, {"login": "ann-adm", "employee_id": "7"}])],
         [{"ann", "ann-adm"}],

@@ -138,3 +138,9 @@ def test_accounts_that_leading_zeros_kept_apart_are_joined() -> None:
     run()
     assert len(set(Account.objects.values_list("user", flat=True))) == 1
     assert Account.objects.get(pk=first.pk).user_id == first.user_id
+
+
+def test_the_mark_of_a_spreadsheets_text_leaves_the_key_of_an_employee_id() -> None:
+    stored(employee_id='="001001"', employee_key='="001001"')
+    run()
+    assert Account.objects.get().employee_key == "001001"
