@@ -961,6 +961,19 @@ def test_a_finding_stays_with_the_user_who_keeps_the_account_and_an_exclusion_wa
     assert suggested() == {"b1"}
 
 
+def test_a_user_stays_with_the_accounts_that_are_not_deleted() -> None:
+    """A renamed login of a source without immutable ids is a deleted account and a new one."""
+    sync_catalogue()
+    load([{"login": "kim.old", "email": M, "status": "active"}], "a", full=True)
+    load([{"login": "k1", "email": M, "status": "active"}], "b", full=True)
+    user = User.objects.get()
+    exclude_user(Check.objects.get(slug="no-mfa"), user, reason="leave", until=None, by=None)
+    load([{"login": "kim.new", "email": M, "status": "active"}], "a", full=True, force=True)
+    users = {account.login: account.user for account in Account.objects.all()}
+    assert (users["k1"], users["kim.new"]) == (user, user)
+    assert user.exclusions.count() == 1
+
+
 RECYCLED: dict[str, tuple[Row, Row]] = {
     "with another employee id": ({"employee_id": "101"}, {"employee_id": "102"}),
     "created after the deletion": ({}, {"created_at": "2999-01-01"}),

@@ -22,7 +22,8 @@ By e-mail and login an account joins a part without an account of its own source
 joined stay together. Where several fit, none is
 joined and a suggestion is left for a member.
 
-A user's id stays with the part of its *keeper*: the user's first account, identity sources before HR. If an account of
+A user's id stays with the part of its *keeper*: the user's first account, those that are not deleted before the others, and
+identity sources before HR. If an account of
 the user changes its employee id and another account has the former one, the keeper is that other account.
 """
 

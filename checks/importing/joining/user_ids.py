@@ -12,9 +12,9 @@ from checks.models import JoinReason
 def _find_keepers(cursor: CursorWrapper) -> None:
     """Fill ``KEEPERS``: the account whose part keeps the user, for each user that the nodes had before."""
     cursor.execute(
-        f"INSERT INTO {KEEPERS} SELECT old_user, MIN(((CASE WHEN pinned "
-        f"THEN 0 ELSE 4 END) + (CASE WHEN superseded THEN 0 ELSE 2 END) + (CASE WHEN hr THEN 1 ELSE 0 END)) "
-        f"* {RANK} + account_id) % {RANK} FROM {NODES} WHERE old_user IS NOT NULL GROUP BY old_user"
+        f"INSERT INTO {KEEPERS} SELECT old_user, MIN(((CASE WHEN pinned THEN 0 ELSE 8 END) "
+        f"+ (CASE WHEN superseded THEN 0 ELSE 4 END) + (CASE WHEN present THEN 0 ELSE 2 END) "
+        f"+ (CASE WHEN hr THEN 1 ELSE 0 END)) * {RANK} + account_id) % {RANK} FROM {NODES} WHERE old_user IS NOT NULL GROUP BY old_user"
     )
     # A user whose account changed its employee id stays with the former id, if another account has it: the login may have
     # passed to a new employee. If nobody has it, the id was corrected.
