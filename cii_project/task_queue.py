@@ -20,7 +20,6 @@ import time
 import weakref
 from contextlib import AbstractContextManager
 from multiprocessing.sharedctypes import RawValue, Synchronized
-from typing import Any
 
 from django_q import cluster
 
@@ -89,12 +88,13 @@ class SturdyQueue:
         with self._writing:
             self._sender.sendall(_LENGTH.pack(len(data)) + data)
 
-    def get(self) -> Any:
+    def get(self) -> object:
         with self._reading:
             head = self._receiver.recv(_LENGTH.size, socket.MSG_PEEK | socket.MSG_WAITALL)
             (length,) = _LENGTH.unpack(head)
             data = self._receiver.recv(_LENGTH.size + length, socket.MSG_WAITALL)
-        return pickle.loads(data[_LENGTH.size :])  # noqa: S301  what a process of this cluster put  # nosec B301
+        message: object = pickle.loads(data[_LENGTH.size :])  # noqa: S301  what a process of this cluster put  # nosec B301
+        return message
 
     def empty(self) -> bool:
         return not self._unread()
