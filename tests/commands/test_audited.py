@@ -12,7 +12,7 @@ from checks.services import sync_catalogue
 from cii_project.audit.models import AuditEntry
 
 pytestmark = pytest.mark.django_db
-CSV = "login,email\nann@example.com,ann@example.com\n,\n"
+CSV = "login,email\nann@example.com,ann@example.com\n,bob@example.com\n"
 
 
 def commands():
