@@ -22,7 +22,7 @@ from integrations.services import KINDS, AttemptOutcome, Result
 from notifications import sql
 from notifications.delivery import fairness
 from notifications.delivery.fairness import Demand
-from notifications.models import Delivery, Event
+from notifications.models import Audience, Delivery, Event
 
 log = logging.getLogger(__name__)
 
@@ -233,7 +233,11 @@ def _postpone_early(rows: Sequence[Delivery], now: datetime) -> set[UUID]:
             if row.event_id != event.id:
                 continue
             waiting = Delivery.objects.filter(
-                event__in=earlier, integration=row.integration_id, state__in=Delivery.OPEN
+                event__in=earlier,
+                integration=row.integration_id,
+                # Messages to single persons open no alert, and one mailbox may be unreachable for a day.
+                audience=Audience.LIST,
+                state__in=Delivery.OPEN,
             )
             if (first := waiting.aggregate(count=Count("id"), due=Min("due_at")))["count"]:
                 due = max(first["due"] or now, now) + POSTPONED_BY

@@ -507,7 +507,16 @@ def test_that_users_no_longer_fail_is_sent_after_the_messages_that_they_do(
 
 
 @pytest.mark.parametrize(
-    "other", ["another target", "another check", "later", "ended", "held", "of a run before the last weeks"]
+    "other",
+    [
+        "another target",
+        "another check",
+        "to a person",
+        "later",
+        "ended",
+        "held",
+        "of a run before the last weeks",
+    ],
 )
 def test_that_users_no_longer_fail_waits_for_nothing_else(other, webhook, receiver, deliveries, queued_tasks):
     target = webhook()
@@ -518,6 +527,8 @@ def test_that_users_no_longer_fail_waits_for_nothing_else(other, webhook, receiv
     Delivery.objects.filter(id=failed.id).update(due_at=timezone.now() + timedelta(hours=1))
     if other == "another check":
         Event.objects.filter(id=failed.event_id).update(check_ref=Check.objects.get(slug="password-age"))
+    elif other == "to a person":
+        Delivery.objects.filter(id=failed.id).update(audience="user")
     elif other in ("ended", "held"):
         Delivery.objects.filter(id=failed.id).update(state="dead" if other == "ended" else "held")
     work()
