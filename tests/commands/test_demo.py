@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -269,7 +270,17 @@ class TestTheWhole:
 
     def test_at_a_terminal_the_parts_log_to_their_files(self, demo):
         ours, terminal = os.openpty()
+        shown: list[bytes] = []
+
+        def read() -> None:
+            # A terminal takes 4 KiB and then makes its writer wait. One that nobody writes to any more ends with an error.
+            with suppress(OSError):
+                while piece := os.read(ours, 65536):
+                    shown.append(piece)
+
         process = demo.start(stderr=terminal)
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
         try:
             worker = demo.folder / "logs" / "worker.log"
             # Setting up and importing takes seconds alone and minutes on a busy machine.
@@ -278,13 +289,9 @@ class TestTheWhole:
             process.send_signal(signal.SIGINT)
             output, _ = process.communicate(timeout=60)
             os.close(terminal)
-            shown = b""
-            # A terminal gives what waits in pieces. One that nobody writes to any more ends with an error.
-            with suppress(OSError):
-                while piece := os.read(ours, 65536):
-                    shown += piece
-            output += shown.decode()
+            reader.join(10)
             os.close(ours)
+        output += b"".join(shown).decode("utf-8", "replace")
         assert process.returncode == 0, output
         assert " INFO " not in output
 
