@@ -186,6 +186,12 @@ def lock_accounts(cursor: CursorWrapper) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
 
 
+def has_rows(cursor: CursorWrapper, source: str) -> bool:
+    """Whether a table has a row. ``source``: what follows FROM, with its condition."""
+    cursor.execute(f"SELECT 1 FROM {source} LIMIT 1")
+    return cursor.fetchone() is not None
+
+
 def analyze(cursor: CursorWrapper, table: str, *columns: str) -> None:
     """Collect PostgreSQL's statistics of a table that was just filled.
 

@@ -36,8 +36,7 @@ def refresh(touched: str) -> None:
     becomes a user.
     """
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT 1 FROM {touched} LIMIT 1")
-        if not cursor.fetchone():
+        if not dialect.has_rows(cursor, touched):
             return
         dialect.analyze(cursor, touched)
         _add_dependants(cursor, touched)

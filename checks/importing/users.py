@@ -49,11 +49,11 @@ def settle(cursor: CursorWrapper, moment: datetime) -> Moved:
         f"AND EXISTS (SELECT 1 FROM checks_account a WHERE a.user_id = n.old_user)"
     )
     (separated,) = cursor.fetchone()
-    cursor.execute(
-        f"SELECT 1 FROM {NODES} n WHERE old_user IS NOT NULL AND old_user <> user_id "
-        f"AND NOT EXISTS (SELECT 1 FROM checks_account a WHERE a.user_id = n.old_user) LIMIT 1"
+    emptied = (
+        f"{NODES} n WHERE old_user IS NOT NULL AND old_user <> user_id "
+        f"AND NOT EXISTS (SELECT 1 FROM checks_account a WHERE a.user_id = n.old_user)"
     )
-    return Moved(separated, cursor.fetchone() is not None)
+    return Moved(separated, dialect.has_rows(cursor, emptied))
 
 
 def _differs(node: str) -> str:

@@ -36,8 +36,7 @@ def join_anchored_by_email(cursor: CursorWrapper) -> None:
     """Parts that an immutable id joined and that have no employee id join, as a whole, the one part with an employee id
     that has an address of theirs; else parts that have the same first address join each other."""
     free = f"reason = '{REASONS['anchor']}' AND NOT anchor AND email_key <> ''"
-    cursor.execute(f"SELECT 1 FROM {NODES} WHERE {free} LIMIT 1")
-    if not cursor.fetchone():
+    if not dialect.has_rows(cursor, f"{NODES} WHERE {free}"):
         return
     with (
         dialect.temporary(cursor, "named_nodes", _NAMED),
@@ -237,8 +236,7 @@ def _join_parts_by_login(cursor: CursorWrapper) -> None:
 def _join_pairs(cursor: CursorWrapper, reason: str) -> None:
     """Join whole parts (``own``) with the one part that ``PAIRS`` names for them, of several the preferred one. No
     two accounts of one source come together; where they would, and where several fit, a suggestion is left."""
-    cursor.execute(f"SELECT 1 FROM {PAIRS} LIMIT 1")
-    if not cursor.fetchone():
+    if not dialect.has_rows(cursor, f"{PAIRS}"):
         return
     with (
         dialect.temporary(cursor, "part_claims", "(own bigint PRIMARY KEY, target bigint)"),

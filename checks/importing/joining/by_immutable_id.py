@@ -95,8 +95,7 @@ def _move_to_anchored(cursor: CursorWrapper) -> None:
 def _part_within_a_members_user(cursor: CursorWrapper, parts: str) -> None:
     """Also in a member's user, where its other accounts and other ids count, no two accounts of one source come
     together: the ids that would join them join nobody."""
-    cursor.execute(f"SELECT 1 FROM {NODES} WHERE fixed AND NOT alone LIMIT 1")
-    if not cursor.fetchone():
+    if not dialect.has_rows(cursor, f"{NODES} WHERE fixed AND NOT alone"):
         return
     definition = "(account_id bigint PRIMARY KEY, fixed_part bigint, source_id bigint, part bigint)"
     with dialect.temporary(cursor, "members_nodes", definition):

@@ -70,8 +70,7 @@ def join_accounts(cursor: CursorWrapper) -> JoinReport:
 
 
 def _take_pins(cursor: CursorWrapper) -> None:
-    cursor.execute(f"SELECT 1 FROM {NODES} WHERE pinned LIMIT 1")
-    if not cursor.fetchone():
+    if not dialect.has_rows(cursor, f"{NODES} WHERE pinned"):
         return
     cursor.execute(
         f"UPDATE {NODES} SET part = p.part, anchor = TRUE, fixed = TRUE, alone = p.number = 1 FROM ("
@@ -84,8 +83,7 @@ def _drop_owners_ids(cursor: CursorWrapper) -> None:
     """Take the employee id from the nodes of non-human accounts, unless a human account has the same id and login: that
     is one account that two sources type differently."""
     owned = f"{NODES} WHERE nhi AND employee_key <> ''"
-    cursor.execute(f"SELECT 1 FROM {owned} LIMIT 1")
-    if not cursor.fetchone():
+    if not dialect.has_rows(cursor, f"{owned}"):
         return
     definition = "(login_key varchar(320), employee_key varchar(128), PRIMARY KEY (login_key, employee_key))"
     with dialect.temporary(cursor, "human_logins", definition):
@@ -105,8 +103,7 @@ def _drop_owners_ids(cursor: CursorWrapper) -> None:
 def _find_superseded(cursor: CursorWrapper) -> None:
     """A deleted account whose employee id, address or login another immutable id has now, of another person: its user
     stays with it, and its employee id joins nobody."""
-    cursor.execute(f"SELECT 1 FROM {NODES} WHERE source_key <> '' AND NOT present LIMIT 1")
-    if not cursor.fetchone():
+    if not dialect.has_rows(cursor, f"{NODES} WHERE source_key <> '' AND NOT present"):
         return
     with dialect.temporary(cursor, "superseded_nodes", "(account_id bigint PRIMARY KEY)"):
         for key in KEYS:

@@ -23,8 +23,7 @@ def equate_padded_ids(cursor: CursorWrapper) -> None:
     The number alone says nothing: ids of different systems may have one value by chance. A source that has both spellings
     means two employees by them, so they stay apart.
     """
-    cursor.execute(f"SELECT 1 FROM {NODES} WHERE employee_key LIKE '0%' AND {_IS_NUMBER} LIMIT 1")
-    if not cursor.fetchone():
+    if not dialect.has_rows(cursor, f"{NODES} WHERE employee_key LIKE '0%' AND {_IS_NUMBER}"):
         return
     with (
         dialect.temporary(cursor, "numeric_ids", _NUMBERS),

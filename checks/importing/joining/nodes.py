@@ -162,8 +162,7 @@ def add_accounts(cursor: CursorWrapper, ids: Iterable[int]) -> None:
 
 def collect(cursor: CursorWrapper) -> None:
     """Complete ``NODES`` by the stored accounts that share a key or a user with a node, directly or through others."""
-    cursor.execute("SELECT 1 FROM checks_account LIMIT 1")
-    if not cursor.fetchone():
+    if not dialect.has_rows(cursor, "checks_account"):
         return
     shared = [(key, key) for key in KEYS] + _shared_anchors(cursor)
     step = 0
@@ -201,8 +200,7 @@ def _shared_anchors(cursor: CursorWrapper) -> list[tuple[str, str]]:
     have none in one of them: each pair costs a look-up per node."""
     found = []
     for key in ANCHORS:
-        cursor.execute(f"SELECT 1 FROM checks_account a WHERE {dialect.given(f'a.{key}')} LIMIT 1")
-        if cursor.fetchone():
+        if dialect.has_rows(cursor, f"checks_account a WHERE {dialect.given(f'a.{key}')}"):
             found += [(key, own) for own in ANCHORS]
     return found
 

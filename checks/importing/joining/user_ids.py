@@ -18,8 +18,7 @@ def _find_keepers(cursor: CursorWrapper) -> None:
     )
     # A user whose account changed its employee id stays with the former id, if another account has it: the login may have
     # passed to a new employee. If nobody has it, the id was corrected.
-    cursor.execute(f"SELECT 1 FROM {FORMER_IDS} LIMIT 1")
-    if not cursor.fetchone():
+    if not dialect.has_rows(cursor, f"{FORMER_IDS}"):
         return
     cursor.execute(
         f"UPDATE {KEEPERS} SET account_id = h.account_id FROM (SELECT n.old_user, MIN("
