@@ -219,34 +219,30 @@ def _select_due(
 def _postpone_early(rows: Sequence[Delivery], now: datetime) -> set[UUID]:
     """Postpone the messages that users no longer fail a check while an earlier message of the check waits for the same target:
     an alert that is opened after it was resolved would stay open. Returns their ids."""
-    resolved = Event.objects.filter(
-        id__in={row.event_id for row in rows}, origin=Event.Origin.RESOLVED, check_ref__isnull=False
+    resolved = Event.objects.filter(origin=Event.Origin.RESOLVED, check_ref__isnull=False).in_bulk(
+        {row.event_id for row in rows}
     )
     postponed = set()
-    for event in resolved:
-        earlier = Event.objects.filter(
-            check_ref_id=event.check_ref_id,
-            created_at__lt=event.created_at,
-            created_at__gte=event.created_at - LOOK_BACK,
+    for row in rows:
+        if (event := resolved.get(row.event_id)) is None:
+            continue
+        # Messages to single persons open no alert, and one mailbox may be unreachable for a day.
+        waiting = Delivery.objects.filter(
+            integration=row.integration_id,
+            audience=Audience.LIST,
+            state__in=Delivery.OPEN,
+            event__check_ref=event.check_ref_id,
+            event__created_at__lt=event.created_at,
+            event__created_at__gte=event.created_at - LOOK_BACK,
         )
-        for row in rows:
-            if row.event_id != event.id:
-                continue
-            waiting = Delivery.objects.filter(
-                event__in=earlier,
-                integration=row.integration_id,
-                # Messages to single persons open no alert, and one mailbox may be unreachable for a day.
-                audience=Audience.LIST,
-                state__in=Delivery.OPEN,
+        if (first := waiting.aggregate(count=Count("id"), due=Min("due_at")))["count"]:
+            due = max(first["due"] or now, now) + POSTPONED_BY
+            Delivery.objects.filter(id=row.id).update(due_at=due)
+            postponed.add(row.id)
+            log.info(
+                "Postponed behind an earlier message of the check",
+                extra={"delivery": str(row.id), "integration_id": row.integration_id},
             )
-            if (first := waiting.aggregate(count=Count("id"), due=Min("due_at")))["count"]:
-                due = max(first["due"] or now, now) + POSTPONED_BY
-                Delivery.objects.filter(id=row.id).update(due_at=due)
-                postponed.add(row.id)
-                log.info(
-                    "Postponed behind an earlier message of the check",
-                    extra={"delivery": str(row.id), "integration_id": row.integration_id},
-                )
     return postponed
 
 
