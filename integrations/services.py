@@ -129,7 +129,7 @@ from integrations.targets import KINDS, is_secret_key, kind_of
 from integrations.targets.shared.call import NO_TOKEN
 from integrations.targets.shared.event_json import encode_event
 from integrations.targets.shared.formatting import Reader, fact_lines
-from integrations.targets.shared.mail.addresses import smtp_address
+from integrations.targets.shared.mail.addresses import smtp_address, without_repeats
 from integrations.targets.shared.mail.report_mail import MailParts, mail_parts
 from integrations.targets.shared.preview import MessagePreview
 from integrations.targets.shared.setting_fields import Field as SettingField, example_settings
@@ -331,4 +331,5 @@ __all__ = [
     "value_at",
     "version_tag",
     "with_lost_secrets",
+    "without_repeats",
 ]

@@ -5,7 +5,7 @@ import re
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator, validate_email
 
-from integrations.services import LANGUAGES, smtp_address
+from integrations.services import LANGUAGES, smtp_address, without_repeats
 
 MOST_SIGNATURE_LINES = 6
 MOST_SIGNATURE_CHARACTERS = 500
@@ -89,13 +89,7 @@ MOST_ADDRESSES = 50
 
 def addresses_of(text: str) -> list[str]:
     """The e-mail addresses of a text with commas or line breaks between them, the first of each mailbox."""
-    first: dict[str, str] = {}
-    for part in re.split(r"[,\n]", text):
-        if address := part.strip():
-            # The domain counts without case, the part before the @ belongs to its server (RFC 5321 §2.4).
-            local, _, domain = address.rpartition("@")
-            first.setdefault(f"{local}@{domain.lower()}", address)
-    return list(first.values())
+    return without_repeats(part.strip() for part in re.split(r"[,\n]", text) if part.strip())
 
 
 def validate_addresses(value: str) -> None:
