@@ -170,29 +170,27 @@ def test_a_value_whose_holder_was_killed_is_free(start: Start) -> None:
     assert value.value == 2.5
 
 
-def test_a_lock_that_its_holder_took_again_is_given_back_with_the_last_return(start: Start) -> None:
-    lock, entered = ProcessLock(), Flag()
-
+def entering(lock: ProcessLock, entered: Flag) -> Callable[[], None]:
     def enter() -> None:
         with lock:
             entered.set()
 
+    return enter
+
+
+def test_a_lock_that_its_holder_took_again_is_given_back_with_the_last_return(start: Start) -> None:
+    lock, entered = ProcessLock(), Flag()
     with lock:
         with lock:
-            start(enter)
+            start(entering(lock, entered))
         assert not entered.wait(0.2)
     assert entered.wait(5)
 
 
 def test_a_fork_of_the_holder_does_not_hold_the_lock(start: Start) -> None:
     lock, entered = ProcessLock(), Flag()
-
-    def enter() -> None:
-        with lock:
-            entered.set()
-
     with lock:
-        start(enter)
+        start(entering(lock, entered))
         assert not entered.wait(0.2)
     assert entered.wait(5)
 
